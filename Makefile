@@ -1,0 +1,42 @@
+# `make test` and `make demo` are each enough on a fresh machine with Python 3.11 or newer.
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Without it scikit-learn skips its array API checks.
+export SCIPY_ARRAY_API := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install lint test demo clean
+
+help:  ## Show the targets
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+
+# Torch goes first, alone: resolved on its own it can only be the build that the constraints
+# and the user's pip configuration choose, and nothing later replaces it.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q -c constraints.txt torch
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[examples,test]'
+	touch $@
+
+install: $(STAMP)  ## Make or update the virtual environment
+
+lint: $(STAMP)  ## Check style, formatting and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo
+
+# One torch thread a worker (tests/conftest.py), so workers share the cores without contention.
+test: lint  ## Run the checks and the whole test suite, the wheel's test included
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+demo: $(STAMP)  ## Run the land cover example
+	MPLBACKEND=Agg $(BIN)/python examples/landcover.py
+
+clean:  ## Remove the environment, the caches and the build products
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,162 @@
+"""Synthetic satellite image time series of one year over a scene of fields."""
+
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_params
+
+from sklearn_sits.datasets._observation import add_noise, draw_clear, orbit_tables
+from sklearn_sits.datasets._phenology import cover_fractions, draw_phenology, member_spectra
+from sklearn_sits.datasets._scene import draw_scene, draw_trend
+
+_YEAR_START = 17532.0  # 2018-01-01, in days since 1970-01-01
+_BLOCK_VALUES = 2**22  # band values made at once: bounds the memory beyond X
+
+
+def _generators(random_state, n):
+    """Return `n` independent generators that leave NumPy's global generator alone."""
+    if isinstance(random_state, np.random.RandomState):
+        random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
+    return np.random.default_rng(random_state).spawn(n)
+
+
+@validate_params(
+    {
+        "n_series": [Interval(Integral, 1, None, closed="left")],
+        "n_dates": [Interval(Integral, 1, None, closed="left")],
+        "n_channels": [Interval(Integral, 1, None, closed="left")],
+        "n_classes": [Interval(Integral, 1, None, closed="left")],
+        "n_orbits": [Interval(Integral, 1, None, closed="left")],
+        "cloud_cover": [Interval(Real, 0, 1, closed="both")],
+        "aligned": ["boolean"],
+        "positions": ["boolean"],
+        "spatial_drift": [Interval(Real, 0, None, closed="left")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "class_separation": [Interval(Real, 0, None, closed="left")],
+        "dtype": [
+            Options(type, {np.float32, np.float64}),
+            Options(np.dtype, {np.dtype(np.float32), np.dtype(np.float64)}),
+            StrOptions({"float32", "float64"}),
+        ],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_sits(
+    n_series=1000,
+    n_dates=60,
+    n_channels=10,
+    n_classes=5,
+    *,
+    n_orbits=3,
+    cloud_cover=0.5,
+    aligned=False,
+    positions=True,
+    spatial_drift=10.0,
+    noise=0.01,
+    class_separation=1.0,
+    dtype=np.float32,
+    random_state=None,
+):
+    """Make labelled satellite image time series of one year over a scene of 100 km by 100 km.
+
+    Every series is a pixel of a field of one class. Its class, its field, its position and the
+    pixel itself set the dates and amplitudes of a double-logistic phenology [1]_, which gives
+    the covers of green leaves, dry matter, soil and water; their spectra are mixed linearly into
+    surface reflectances. A series is observed by one orbit, or by two where swaths overlap,
+    through clouds that come in runs, and with sensor noise and haze.
+
+    Parameters
+    ----------
+    n_series : int, default=1000
+        Number of series, at least `n_classes`.
+    n_dates : int, default=60
+        Number of dates of all orbits together, at least `n_orbits`. They are spread evenly over
+        2018, on whole days up to 365 dates.
+    n_channels : int, default=10
+        Number of bands. Ten are B2, B3, B4, B5, B6, B7, B8, B8A, B11 and B12 of Sentinel-2;
+        other numbers are interpolated between them, in this order.
+    n_classes : int, default=5
+        Number of classes: up to ten land covers, crops first, and then siblings of these.
+    n_orbits : int, default=3
+        Number of orbits. They cut the scene into strips and share the dates in turn.
+    cloud_cover : float in [0, 1], default=0.5
+        Mean share of cloudy acquisitions. It varies smoothly in space by up to a half of itself
+        or of its complement, whichever is smaller. Every series keeps one clear acquisition.
+    aligned : bool, default=False
+        If True, every series has the same `n_dates` dates, and NaN bands where its orbits do not
+        look. If False, every series has only the dates of its own orbits, in ascending order,
+        padded by NaN dates to the longest series.
+    positions : bool, default=True
+        Whether to append the easting and the northing, in metres, as two constant channels.
+    spatial_drift : float, default=10.0
+        Largest shift of the phenology with position, in days.
+    noise : float, default=0.01
+        Standard deviation, in reflectance, of the sensor noise, and also of the haze.
+    class_separation : float, default=1.0
+        Factor on the differences between classes. With 0 the classes are alike.
+    dtype : {np.float32, np.float64}, default=np.float32
+        Type of `X`. The values are computed in single precision either way.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the data. None takes fresh entropy; the global generator is never used.
+
+    Returns
+    -------
+    X : ndarray of shape (n_series, width, 1 + n_channels + 2 * positions)
+        Packed series: the date in days since 1970-01-01, reflectances in about 0 to 0.7, and
+        positions in [0, 100000). Bands are NaN where not observed, all channels at padding.
+        `width` is `n_dates` if `aligned`, otherwise the length of the longest series.
+    y : ndarray of shape (n_series,), int64
+        Labels in 0 to `n_classes - 1`, all present, in fields of about 15 series each.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and TypeError: an argument is of the wrong type or out of range.
+    ValueError
+        If `n_classes` exceeds `n_series`, or `n_orbits` exceeds `n_dates`.
+
+    References
+    ----------
+    .. [1] Beck, P. S. A. et al. (2006). Improved monitoring of vegetation dynamics at very high
+       latitudes: A new method using MODIS NDVI. Remote Sensing of Environment, 100(3), 321-334.
+
+    Examples
+    --------
+    Series of a field are alike, so cross-validate over blocks of space, here of 20 km:
+
+    >>> from sklearn_sits.datasets import make_sits
+    >>> X, y = make_sits(n_series=200, random_state=0)
+    >>> block = (X[:, 0, -2:] // 20_000).astype(int)
+    >>> groups = 5 * block[:, 0] + block[:, 1]
+    >>> from sklearn.model_selection import GroupKFold
+    >>> folds = list(GroupKFold(n_splits=5).split(X, y, groups))
+    """
+    if n_classes > n_series:
+        raise ValueError(f"n_classes={n_classes} must be at most n_series={n_series}.")
+    if n_orbits > n_dates:
+        raise ValueError(f"n_orbits={n_orbits} must be at most n_dates={n_dates}.")
+    scene_rng, class_rng, cloud_rng, noise_rng = _generators(random_state, 4)
+
+    y, field, position = draw_scene(n_series, n_classes, scene_rng)
+    shift = spatial_drift * draw_trend(position, scene_rng)
+    cover = draw_trend(position, scene_rng)
+    cover = cloud_cover + 0.5 * min(cloud_cover, 1.0 - cloud_cover) * (cover - cover.mean())
+    params = draw_phenology(y, field, shift, class_separation, class_rng)
+    row, slots, days, looks = orbit_tables(position, n_dates, n_orbits, aligned)
+
+    width = slots.shape[1]
+    X = np.empty((n_series, width, 1 + n_channels + 2 * positions), dtype=dtype)
+    step = max(1, _BLOCK_VALUES // (n_dates * (n_channels + 1)))
+    for first in range(0, n_series, step):
+        block = slice(first, first + step)
+        day, look, out = days[row[block]], looks[row[block]], X[block]
+        bands = cover_fractions(day, params[block]) @ member_spectra(params[block], n_channels)
+        add_noise(bands, noise, noise_rng)
+        bands[~draw_clear(cover[block], slots[row[block]], look, n_dates, cloud_rng)] = np.nan
+        out[..., 0] = _YEAR_START + day
+        out[..., 1 : 1 + n_channels] = bands
+        if positions:
+            out[..., -2:] = position[block, None]
+            out[np.isnan(day), -2:] = np.nan
+    return X, y

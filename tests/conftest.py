@@ -1,0 +1,15 @@
+import os
+
+# Read by SciPy when it is first imported: without it the array API checks are skipped.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import torch
+from hypothesis import settings
+
+# Small problems on few cores: more threads spend their time waiting for each other.
+torch.set_num_threads(1)
+
+# A first call pays for imports and caches, so a deadline would fail on slow machines only.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")

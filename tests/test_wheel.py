@@ -1,0 +1,65 @@
+import os
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+SCRIPT = """
+import importlib.metadata
+import pathlib
+import sys
+
+import sklearn_sits
+from sklearn_sits import MTANSVGPClassifier
+from sklearn_sits.datasets import make_sits
+
+where = pathlib.Path(sklearn_sits.__file__).resolve()
+assert where.is_relative_to(pathlib.Path(sys.prefix).resolve()), where
+assert importlib.metadata.version("sklearn-sits") == sklearn_sits.__version__
+
+X, y = make_sits(60, 12, 4, 3, random_state=0)
+labels = MTANSVGPClassifier(max_iter=2, random_state=0).fit(X, y).predict(X)
+assert labels.shape == y.shape
+assert set(labels) <= set(y)
+"""
+
+
+def _run(*command, **kwargs):
+    result = subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.slow
+def test_wheel_works_away_from_the_checkout(tmp_path):
+    # Not isolated: the build backend is pinned with everything else and needs no network.
+    build = ("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"))
+    _run(sys.executable, *build, str(ROOT))
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "sklearn_sits/py.typed" in names
+    assert [name for name in names if not name.startswith(("sklearn_sits/", "sklearn_sits-"))] == []
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+    # The dependencies are borrowed through a .pth file: the .pth files of the borrowed folder
+    # are not read in turn, so an editable install of the checkout is out of reach.
+    env_dir = tmp_path / "env"
+    venv.create(env_dir, with_pip=False, symlinks=os.name != "nt")
+    scheme = {"base": str(env_dir), "platbase": str(env_dir)}
+    site_packages = Path(sysconfig.get_path("purelib", "venv", vars=scheme))
+    borrowed = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    (site_packages / "borrowed.pth").write_text("\n".join(sorted(borrowed)), encoding="utf-8")
+    python = Path(sysconfig.get_path("scripts", "venv", vars=scheme)) / "python"
+    # --target never uninstalls: the borrowed environment may hold an editable install.
+    install = ("install", "--quiet", "--no-deps", "--no-index", "--target", str(site_packages))
+    _run(sys.executable, "-m", "pip", *install, str(wheel))
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    _run(str(python), "-c", SCRIPT, cwd=elsewhere, env=environ)
