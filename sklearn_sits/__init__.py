@@ -1,0 +1,19 @@
+"""scikit-learn compatible estimators for satellite image time series."""
+
+from sklearn_sits.linear_interpolator import LinearInterpolator
+from sklearn_sits.mtan_mlp import MTANMLPClassifier
+from sklearn_sits.mtan_svgp import MTANSVGPClassifier
+from sklearn_sits.packing import pack, pack_frame, unpack
+from sklearn_sits.svgp import SVGPClassifier
+
+__version__ = "0.1.0.dev0"
+
+__all__ = [
+    "LinearInterpolator",
+    "MTANMLPClassifier",
+    "MTANSVGPClassifier",
+    "SVGPClassifier",
+    "pack",
+    "pack_frame",
+    "unpack",
+]

@@ -1,0 +1,123 @@
+"""Fixed-size representation of irregular series: Z = B[X* + P]Γ."""
+
+import torch
+from torch import nn
+
+__all__ = ["SeriesRepresentation"]
+
+
+class SeriesRepresentation(nn.Module):
+    """Attention interpolation, spatial encoding and embedding, in this order [1]_.
+
+    Values are standardised after the interpolation: its weights sum to one, so that this is
+    the same as standardising every observation, on far fewer numbers.
+
+    Parameters
+    ----------
+    attention : MultiTimeAttention
+        Interpolator Γ.
+    embedding : torch.nn.Module
+        Embedding B, from (n, c, H * R) to (n, d).
+    n_channels : int
+        Number of channels c.
+    spatial : SpatialEncoding or None, default=None
+        Encoding P of the positions.
+    date_dropout : float, default=0.0
+        In training, hide a share of the dates of each series, drawn from U(0, date_dropout).
+
+    References
+    ----------
+    .. [1] Bellet, Fauvel, Inglada and Michel, "End-to-end Learning for Land Cover
+       Classification using Irregular and Unaligned SITS by Combining Attention-Based
+       Interpolation with Sparse Variational Gaussian Processes", IEEE JSTARS, 2024.
+    """
+
+    def __init__(self, attention, embedding, n_channels, spatial=None, date_dropout=0.0):
+        super().__init__()
+        self.attention = attention
+        self.embedding = embedding
+        self.spatial = spatial
+        self.date_dropout = date_dropout
+        self.generator = None
+        self.register_buffer("start", torch.zeros(()))
+        self.register_buffer("span", torch.ones(()))
+        self.register_buffer("mean", torch.zeros(n_channels, 1))
+        self.register_buffer("scale", torch.ones(n_channels, 1))
+
+    def reset(self, batch, weight, generator):
+        """Initialise every part on a sample of the training series.
+
+        Parameters
+        ----------
+        batch : dict of tensors
+            Arguments of `forward`.
+        weight : tensor of shape (n,)
+            Weights of the series.
+        generator : torch.Generator
+            Source of randomness.
+        """
+        dates, values, mask = batch["dates"], batch["values"], batch["mask"]
+        index = batch.get("index")
+        with torch.no_grad():
+            seen = mask.sum(1).gt(0)  # (n, t)
+            used = (dates.expand(len(values), -1) if index is None else dates[index])[seen]
+            if used.numel():
+                self.start.copy_(used.min())
+                span = used.max() - used.min()
+                self.span.copy_(torch.where(span > 0, span, 1.0))
+            weighted = (mask * weight[:, None, None]).double().expand(values.shape)
+            total = weighted.sum((0, 2)).clamp_min(torch.finfo(torch.float64).tiny)
+            mean = (weighted * values).sum((0, 2)) / total
+            deviation = (values - mean[:, None]).square_()
+            scale = ((weighted * deviation).sum((0, 2)) / total).sqrt()
+            self.mean.copy_(mean[:, None])
+            self.scale.copy_(torch.where(scale > 0, scale, 1.0)[:, None])
+            self.attention.reset(generator)
+            if self.spatial is not None:
+                self.spatial.reset(batch["positions"])
+            self.embedding.reset(self._interpolate(**batch), weight, generator)
+
+    def forward(self, dates, values, mask, index=None, positions=None):
+        """Compute the representation.
+
+        Parameters
+        ----------
+        dates : float64 tensor of shape (t,) or (u,)
+            Dates in days, shared by all series, or the distinct dates.
+        values : tensor of shape (n, c, t)
+            Values, 0 where not observed.
+        mask : tensor of shape (n, 1 or c, t), same dtype as `values`
+            1 where observed.
+        index : int64 tensor of shape (n, t) or None, default=None
+            Position in `dates` of each date of each series.
+        positions : tensor of shape (n, k) or None, default=None
+            Positions, NaN where unknown.
+
+        Returns
+        -------
+        z : tensor of shape (n, d)
+        """
+        if self.training and self.date_dropout:
+            values, mask = self._hide_dates(values, mask)
+        return self.embedding(self._interpolate(dates, values, mask, index, positions))
+
+    def _interpolate(self, dates, values, mask, index=None, positions=None):
+        # In double precision until here: days since 1970 have five digits before the point.
+        times = ((dates - self.start) / self.span).to(values.dtype)
+        series, observed = self.attention(times, values, mask, index)
+        series = torch.where(observed, (series - self.mean) / self.scale, 0.0)
+        if self.spatial is None:
+            return series
+        return series + self.spatial(positions)[..., None]
+
+    def _hide_dates(self, values, mask):
+        n, _, t = mask.shape
+        draws = torch.rand(
+            (n, t + 1), generator=self.generator, dtype=mask.dtype, device=mask.device
+        )
+        kept = (draws[:, 1:] >= draws[:, :1] * self.date_dropout).to(mask.dtype)[:, None]
+        # A series of which a channel would lose its last observation keeps all its dates.
+        lost = ((mask * kept).sum(-1) == 0) & (mask.sum(-1) > 0)
+        lost = lost.any(1)[:, None, None]
+        kept = torch.where(lost, 1.0, kept)
+        return values * kept, mask * kept
