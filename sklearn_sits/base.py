@@ -285,7 +285,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         ValueError
             If X is not as documented, or its channels differ from those of the training data.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
 
 
 def _check_labels(estimator, y):

@@ -179,7 +179,7 @@ class MultiTimeAttention(nn.Module):
             # The backward pass of an embedding adds in one sweep, that of indexing sorts.
             sums = torch.bmm(stacked, nn.functional.embedding(index, weights.T))
         total, sums = sums.split([mask.shape[1], values.shape[1]], dim=1)
-        return sums / torch.where(observed, total, 1.0), observed
+        return sums * torch.where(observed, total, 1.0).reciprocal(), observed
 
 
 def _masked_softmax(logits, values, mask, index):

@@ -65,11 +65,7 @@ class SeriesRepresentation(nn.Module):
                 self.start.copy_(used.min())
                 span = used.max() - used.min()
                 self.span.copy_(torch.where(span > 0, span, 1.0))
-            weighted = (mask * weight[:, None, None]).double().expand(values.shape)
-            total = weighted.sum((0, 2)).clamp_min(torch.finfo(torch.float64).tiny)
-            mean = (weighted * values).sum((0, 2)) / total
-            deviation = (values - mean[:, None]).square_()
-            scale = ((weighted * deviation).sum((0, 2)) / total).sqrt()
+            mean, scale = _weighted_moments(values, mask, weight.double())
             self.mean.copy_(mean[:, None])
             self.scale.copy_(torch.where(scale > 0, scale, 1.0)[:, None])
             self.attention.reset(generator)
@@ -105,7 +101,10 @@ class SeriesRepresentation(nn.Module):
         # In double precision until here: days since 1970 have five digits before the point.
         times = ((dates - self.start) / self.span).to(values.dtype)
         series, observed = self.attention(times, values, mask, index)
-        series = torch.where(observed, (series - self.mean) / self.scale, 0.0)
+        # (x - mean) / scale, and 0 where there is no observation, in one sweep over the series.
+        precision = self.scale.reciprocal()
+        shift = torch.where(observed, -self.mean * precision, 0.0)
+        series = torch.addcmul(shift, series, precision)
         if self.spatial is None:
             return series
         return series + self.spatial(positions)[..., None]
@@ -121,3 +120,16 @@ class SeriesRepresentation(nn.Module):
         lost = lost.any(1)[:, None, None]
         kept = torch.where(lost, 1.0, kept)
         return values * kept, mask * kept
+
+
+def _weighted_moments(values, mask, weight):
+    """Mean and standard deviation of each channel over its observations."""
+
+    def total(x):
+        return weight @ x.sum(-1).double()
+
+    count = total(mask).clamp_min(torch.finfo(torch.float64).tiny)
+    mean = total(values) / count
+    # Centred first: squares of large values would lose the digits of a small deviation.
+    centred = (values - mean.to(values.dtype)[:, None]) * mask
+    return mean, (total(centred.square_()) / count).sqrt()

@@ -106,8 +106,9 @@ class SVGP(nn.Module):
         """
         log_kernel, projection = self._factors(z)
         m = projection.shape[1]
-        sign = torch.ones(2 * m, dtype=z.dtype, device=z.device)
+        sign = torch.ones(2 * m + 1, dtype=z.dtype, device=z.device)
         sign[:m] = -1
+        sign[-1] = 0
         mean, excess = _Marginals.apply(log_kernel, projection, sign)
         variance = self.kernel.outputscale[:, None] + excess
         return mean + self.mean[:, None], variance.clamp_min(1e-6)
@@ -166,16 +167,15 @@ class _Marginals(torch.autograd.Function):
         kernel = log_kernel.exp()
         product = torch.bmm(kernel.unflatten(1, (n_latents, m)).transpose(0, 1), projection)
         ctx.save_for_backward(kernel, projection, product, sign)
-        features = product[..., :-1]
-        return product[..., -1].clone(), features.square() @ sign
+        # The last column, the mean, has sign zero.
+        return product[..., -1].clone(), product.square() @ sign
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, grad_mean, grad_excess):
         kernel, projection, product, sign = ctx.saved_tensors
         n_latents, m, _ = projection.shape
-        grad = product * (2 * grad_excess)[..., None]
-        grad[..., :-1] *= sign
+        grad = (product * sign).mul_((2 * grad_excess)[..., None])
         grad[..., -1] = grad_mean
         blocks = kernel.unflatten(1, (n_latents, m)).transpose(0, 1)
         grad_projection = torch.bmm(blocks.mT, grad)
