@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import torch
+from linear_operator.utils.errors import NanError, NotPSDError
 from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from tqdm import tqdm
@@ -166,7 +167,10 @@ def train(
     """
     dtype = next(module.parameters()).dtype
     n_batches = -(-len(rows) // batch_size)
-    rates = [learning_rate * module.head.rate, learning_rate]
+    rates = [learning_rate * module.head.rate]
+    # Features that are used as they are have nothing to train.
+    if any(True for _ in module.representation.parameters()):
+        rates.append(learning_rate)
     net = _Net(
         module,
         criterion=torch.nn.Module,
@@ -174,7 +178,7 @@ def train(
         optimizer__fused=True,
         optimizer__betas=_BETAS,
         optimizer__param_groups=[("head.*", {"lr": rates[0]})],
-        lr=rates[1],
+        lr=learning_rate,
         train_split=None,
         verbose=0,
         device=device,
@@ -212,13 +216,17 @@ def train(
     for epoch in epochs:
         start = time.perf_counter()
         # Not partial_fit, which would end a training silently on a keyboard interrupt.
-        net.fit_loop(batches, epochs=1)
-        record = {"epoch": epoch, "train_loss": net.history[-1, "train_loss"]}
-        if not np.isfinite(record["train_loss"]):
+        try:
+            net.fit_loop(batches, epochs=1)
+            loss = net.history[-1, "train_loss"]
+        except (NanError, NotPSDError):
+            loss = np.nan
+        if not np.isfinite(loss):
             raise FloatingPointError(
-                f"The loss is not finite in epoch {epoch}. Lower learning_rate={learning_rate}, "
+                f"The training diverged in epoch {epoch}. Lower learning_rate={learning_rate}, "
                 "or check X for extreme values."
             )
+        record = {"epoch": epoch, "train_loss": loss}
         if validation is not None:
             record["valid_log_loss"] = loss = _log_loss(module, load, *validation, device)
             if loss < best - tol:
