@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 export SCIPY_ARRAY_API := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test demo clean
+.PHONY: help install lint test demo bench clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -36,6 +36,12 @@ test: lint  ## Run the checks and the whole test suite, the wheel's test include
 
 demo: $(STAMP)  ## Run the land cover example
 	MPLBACKEND=Agg $(BIN)/python examples/landcover.py
+
+# The full sizes of benchmarks/scale.py take hours: see its options.
+bench: $(STAMP)  ## Run the benchmarks, land cover with DATA=folder of the data
+	$(BIN)/python benchmarks/interpolator.py
+	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep
+	$(BIN)/python benchmarks/landcover.py $(if $(DATA),--data "$(DATA)")
 
 clean:  ## Remove the environment, the caches and the build products
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -139,13 +139,15 @@ class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         batch_size = self.batch_size
         if batch_size == "auto":
             batch_size = int(np.clip(len(training) // _STEPS_PER_EPOCH, _MIN_BATCH, _MAX_BATCH))
+        if validation is not None:
+            validation = (validation, labels[validation], weight[validation])
         history = train(
             module,
             lambda rows: self._load(X, rows, dtype),
             training,
             labels[training],
             weight[training],
-            validation=validation and (validation, labels[validation], weight[validation]),
+            validation=validation,
             max_iter=self.max_iter,
             batch_size=batch_size,
             learning_rate=self.learning_rate,

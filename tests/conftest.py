@@ -3,6 +3,7 @@ import os
 # Read by SciPy when it is first imported: without it the array API checks are skipped.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
 
+import pytest
 import torch
 from hypothesis import settings
 
@@ -13,3 +14,23 @@ torch.set_num_threads(1)
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# Before any test module imports it.
+pytest.register_assert_rewrite("contracts")
+
+
+@pytest.fixture(scope="session")
+def data():
+    """Small series and labels that no test may write to."""
+    from contracts import series
+
+    X, y = series()
+    X.setflags(write=False)
+    y.setflags(write=False)
+    return X, y
+
+
+@pytest.fixture(scope="class")
+def fitted(request, data):
+    """Fitted estimator of the contract class of a test."""
+    return request.cls().make().fit(*data)

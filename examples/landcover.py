@@ -1,0 +1,141 @@
+"""
+Tree cover classes from a cloudy Sentinel-2 time series
+=======================================================
+
+One year of Sentinel-2 over a forest in Romania, half of it under clouds, is classified into
+three classes of tree cover. Four classifiers take the same array: dates, bands, NaN for clouds.
+Two of them learn how to interpolate the series together with the classification, two get
+series that were interpolated linearly beforehand.
+"""
+
+import sys
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.colors import ListedColormap
+from matplotlib.patches import Patch
+from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.metrics import accuracy_score, f1_score, log_loss
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from sklearn_sits import LinearInterpolator, MTANMLPClassifier, MTANSVGPClassifier, SVGPClassifier
+from sklearn_sits.datasets import load_romania
+
+# Batches of 66 short series are too small to share among threads.
+torch.set_num_threads(1)
+
+# %%
+# Data
+# ----
+# The reference, the tree cover density of Copernicus, is of 2018: so is the series. The last two
+# channels are easting and northing. They are left out for every classifier: whole blocks are held
+# out below, and the position of a block says nothing about the tree cover of the others.
+romania = load_romania(years=2018)
+X = romania.data[..., :-2]
+clear = ~np.isnan(X[..., 1])
+print(f"X {X.shape}: {len(X)} pixels, {X.shape[1]} dates, date and {X.shape[2] - 1} bands")
+print(f"Clear dates per pixel: {clear.sum(1).min()} to {clear.sum(1).max()}")
+
+# Half of the pixels have more than 77 % tree cover, so that even cuts of 0 to 100 % would leave
+# nearly all of them in one class. Open and closed forest part at 60 % (FAO's land cover
+# classification puts the limit at 60 to 70 %), and closed forest is halved at 80 %.
+class_names = ["open, below 60 %", "closed, 60 to 80 %", "dense, 80 % and more"]
+y = np.digitize(romania.target, [60, 80])
+for name, count in zip(class_names, np.bincount(y), strict=True):
+    print(f"  {name:20} {count:5} pixels")
+
+# %%
+# Validation
+# ----------
+# Neighbouring pixels are alike. Drawn at random, the pixels of the test would have neighbours in
+# training, and the scores would be too good. Here, squares of 200 m are held out as a whole.
+BLOCK = 10  # pixels of 20 m
+n_rows, n_columns = romania.shape
+row, column = np.divmod(np.arange(len(X)), n_columns)
+groups = row // BLOCK * (n_columns // BLOCK) + column // BLOCK
+folds = list(StratifiedGroupKFold(5, shuffle=True, random_state=0).split(X, y, groups))
+
+classifiers = {
+    "mTAN + SVGP": MTANSVGPClassifier(random_state=0),
+    "mTAN + MLP": MTANMLPClassifier(random_state=0),
+    "linear + SVGP": make_pipeline(
+        LinearInterpolator(), StandardScaler(), SVGPClassifier(random_state=0)
+    ),
+    "linear + random forest": make_pipeline(
+        LinearInterpolator(), RandomForestClassifier(random_state=0)
+    ),
+}
+
+
+def calibration_error(y, proba, n_bins=15):
+    """Compare confidence and accuracy in bins of confidence: expected calibration error."""
+    confidence, correct = proba.max(1), proba.argmax(1) == y
+    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    return np.abs(np.bincount(bins, confidence - correct)).sum() / len(y)
+
+
+def cross_validate(classifier):
+    """Return the probabilities of every pixel when it is held out, and the scores by fold."""
+    proba, scores = np.empty((len(X), len(class_names))), []
+    for train, test in folds:
+        start = time.perf_counter()
+        model = clone(classifier).fit(X[train], y[train])
+        fitted = time.perf_counter()
+        p = proba[test] = model.predict_proba(X[test])
+        end = time.perf_counter()
+        oa = 100 * accuracy_score(y[test], p.argmax(1))
+        f1 = 100 * f1_score(y[test], p.argmax(1), average="macro")
+        quality = [oa, f1, log_loss(y[test], p), calibration_error(y[test], p)]
+        scores.append([*quality, fitted - start, end - fitted])
+    return proba, np.array(scores)
+
+
+print(f"\nMean ± standard deviation over {len(folds)} folds\n")
+columns = ["OA %", "macro-F1 %", "log loss", "ECE", "fit s", "predict s"]
+print(f"{'':23}" + "".join(f"{name:>16}" for name in columns))
+proba = {}
+for name, classifier in classifiers.items():
+    proba[name], scores = cross_validate(classifier)
+    pairs = zip(scores.mean(0), scores.std(0), [1, 1, 3, 3, 2, 3], strict=True)
+    cells = [f"{mean:.{digits}f} ± {std:.{digits}f}" for mean, std, digits in pairs]
+    print(f"{name:23}" + "".join(f"{cell:>16}" for cell in cells))
+
+# %%
+# Maps
+# ----
+# The entropy of the probabilities tells where the map should not be trusted.
+p = proba["mTAN + SVGP"]
+predicted = p.argmax(1)
+entropy = -(p * np.log2(np.maximum(p, 1e-12))).sum(1)
+unsure = entropy >= np.quantile(entropy, 0.8)
+print("\nPixels in error, mTAN + SVGP:")
+print(f"  the fifth with the largest entropy {np.mean((predicted != y)[unsure]):6.1%}")
+print(f"  all others                         {np.mean((predicted != y)[~unsure]):6.1%}")
+
+colours = ListedColormap(["#e6c229", "#7fb069", "#1b4332"])
+side = 20 * n_columns  # metres
+figure, axes = plt.subplots(1, 3, figsize=(13, 5), sharey=True, layout="constrained")
+options = {"extent": (0, side, 0, side), "interpolation": "nearest", "aspect": "equal"}
+for axis, label in zip(axes, [y, predicted], strict=False):
+    axis.imshow(label.reshape(romania.shape), cmap=colours, vmin=0, vmax=2, **options)
+image = axes[2].imshow(entropy.reshape(romania.shape), cmap="magma", vmin=0, **options)
+axes[0].set_title("Reference: Copernicus, 2018")
+axes[1].set_title(f"mTAN + SVGP on held-out blocks: OA {100 * np.mean(predicted == y):.1f} %")
+axes[2].set_title("Uncertainty of mTAN + SVGP")
+for axis in axes:
+    ticks = np.arange(0, side + 1, 20 * BLOCK)  # the grid shows the blocks
+    axis.set(xlabel="Easting from the south-west corner (m)", xticks=ticks, yticks=ticks)
+    axis.grid(color="white", linewidth=0.4, alpha=0.6)
+axes[0].set_ylabel("Northing (m)")
+figure.get_layout_engine().set(w_pad=0.12)
+handles = [Patch(color=colours(i), label=name) for i, name in enumerate(class_names)]
+figure.legend(handles=handles, title="Tree cover", ncols=3, loc="outside lower center")
+figure.colorbar(image, ax=axes[2], label="Entropy of the probabilities (bits)", shrink=0.8)
+path = sys.argv[1] if len(sys.argv) > 1 else "landcover.png"
+figure.savefig(path, dpi=150)
+print(f"\nMaps written to {path}")

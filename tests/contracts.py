@@ -1,0 +1,559 @@
+"""What every classifier of packed series keeps to, as test classes to inherit from.
+
+A subclass sets `estimator_class` and `settings`, small ones without dropout.
+"""
+
+import pickle
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.ensemble import BaggingClassifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from sklearn_sits import training
+from sklearn_sits.datasets import make_sits
+
+NAN = np.nan
+
+
+def series(n=90, seed=0, **kwargs):
+    """Irregular series of three classes, in double precision, positions last."""
+    kwargs = {"dtype": np.float64, **kwargs}
+    return make_sits(n, 24, 3, 3, random_state=seed, **kwargs)
+
+
+def interrupt_after(monkeypatch, n_steps, error=KeyboardInterrupt):
+    """Let a training stop in the middle of an epoch."""
+    step, count = training._Net.train_step, []
+
+    def interrupted(net, *args, **kwargs):
+        count.append(1)
+        if len(count) > n_steps:
+            raise error
+        return step(net, *args, **kwargs)
+
+    monkeypatch.setattr(training._Net, "train_step", interrupted)
+
+
+def torch_objects(state, path="state"):
+    """Paths of the objects of torch or of its companions anywhere in a state."""
+    found = []
+    if type(state).__module__.split(".")[0] in ("torch", "skorch", "gpytorch"):
+        found.append(path)
+    if isinstance(state, dict):
+        for key, value in state.items():
+            found += torch_objects(key, f"{path} key") + torch_objects(value, f"{path}[{key!r}]")
+    elif isinstance(state, list | tuple | set):
+        for i, value in enumerate(state):
+            found += torch_objects(value, f"{path}[{i}]")
+    elif hasattr(state, "__dict__"):
+        found += torch_objects(vars(state), path)
+    return found
+
+
+def halves(X, y):
+    """Validate on the eastern half of the scene."""
+    easting = np.nanmax(X[..., -2], axis=1)
+    east = easting > np.median(easting)
+    return np.flatnonzero(~east), np.flatnonzero(east)
+
+
+class Contract:
+    """Estimators of a subclass; the fixtures `data` and `fitted` are in conftest.py."""
+
+    estimator_class = None
+    settings = {}
+
+    def make(self, **kwargs):
+        defaults = {"device": "cpu", "random_state": 0, "position_channels": (-2, -1)}
+        return self.estimator_class(**{**defaults, **self.settings, **kwargs})
+
+
+class InvarianceContract(Contract):
+    """Predictions depend on the observations alone."""
+
+    def check_same(self, fitted, X, other, **tolerance):
+        tolerance = {"rtol": 0, "atol": 1e-10, **tolerance}
+        for name in ("predict_proba", "transform"):
+            method = getattr(fitted, name)
+            assert_allclose(method(other), method(X), err_msg=name, **tolerance)
+
+    def test_padding(self, fitted, data):
+        X = data[0]
+        padding = np.full((len(X), 4, X.shape[2]), NAN)
+        self.check_same(fitted, X, np.concatenate([padding, X, padding], axis=1))
+
+    @pytest.mark.parametrize("date", [-1e6, 0.0, 17_650.0, 1e6])
+    def test_cloudy_slots(self, fitted, data, date):
+        X = data[0]
+        cloud = np.full((len(X), 2, X.shape[2]), NAN)
+        cloud[..., 0] = date
+        cloud[..., -2:] = X[:, :1, -2:]
+        longer = np.concatenate([cloud, X], axis=1)
+        self.check_same(fitted, X, longer)
+        refitted = clone(fitted).fit(longer, data[1])
+        assert_allclose(refitted.reference_dates_, fitted.reference_dates_)
+        assert_allclose(refitted.predict_proba(X), fitted.predict_proba(X), rtol=0, atol=1e-6)
+
+    def test_order_of_slots(self, fitted, data):
+        X = data[0]
+        order = np.random.default_rng(0).permuted(
+            np.tile(np.arange(X.shape[1]), (len(X), 1)), axis=1
+        )
+        self.check_same(fitted, X, np.take_along_axis(X, order[..., None], axis=1))
+
+    def test_shared_dates_or_dates_of_each_series(self, data):
+        X, y = series(aligned=True)
+        assert (X[..., 0] == X[0, :, 0]).all()
+        fitted = self.make().fit(X, y)
+        order = np.random.default_rng(0).permuted(
+            np.tile(np.arange(X.shape[1]), (len(X), 1)), axis=1
+        )
+        own = np.take_along_axis(X, order[..., None], axis=1)
+        self.check_same(fitted, X, own)
+        other = self.make().fit(own, y)
+        assert_allclose(other.predict_proba(X), fitted.predict_proba(X), rtol=0, atol=1e-6)
+
+    def test_number_of_dates_may_differ(self, fitted, data):
+        X = data[0]
+        kept = np.sort(np.argsort(np.isnan(X[..., 1]), axis=1, kind="stable")[:, :5], axis=1)
+        few = np.take_along_axis(X, kept[..., None], axis=1)
+        assert fitted.predict_proba(few).shape == (len(X), 3)
+        other, _ = make_sits(10, 60, 3, 3, random_state=1)
+        assert fitted.predict(other).shape == (10,)
+
+    def test_batches_subsets_and_order_of_rows(self, fitted, data, monkeypatch):
+        X = data[0]
+        expected = fitted.predict_proba(X)
+        for chosen in (np.arange(len(X))[::-1], np.arange(0, len(X), 7), [5], [1, 2, 3]):
+            assert_allclose(fitted.predict_proba(X[chosen]), expected[chosen], rtol=1e-9)
+        default = training.predict_in_batches.__defaults__
+        monkeypatch.setattr(training.predict_in_batches, "__defaults__", (7,))
+        assert default != (7,)
+        assert_allclose(fitted.predict_proba(X), expected, rtol=1e-9)
+
+    def test_series_without_observation(self, fitted, data):
+        X, y = data
+        empty = X[:3].copy()
+        empty[..., 1:-2] = NAN
+        with pytest.warns(UserWarning, match="3 of 3 series have no valid observation") as caught:
+            found = fitted.predict_proba(empty)
+        assert len(caught) == 1
+        assert np.isfinite(found).all()
+        # No more certain than the classifier is about a series that it has seen.
+        assert found.max() <= fitted.predict_proba(X).max()
+        # The other series of a batch are unmoved.
+        mixed = np.concatenate([X[:10], empty])
+        with pytest.warns(UserWarning, match="3 of 13"):
+            assert_allclose(fitted.predict_proba(mixed)[:10], fitted.predict_proba(X[:10]))
+
+    def test_empty_series_do_not_disturb_the_training(self, fitted, data):
+        X, y = data
+        empty = np.full((2, *X.shape[1:]), NAN)
+        with pytest.warns(UserWarning, match="2 of 92") as caught:
+            other = self.make().fit(np.concatenate([X, empty]), np.append(y, y[:2]))
+        assert len(caught) == 1
+        assert_allclose(other.reference_dates_, fitted.reference_dates_)
+        assert np.isfinite(other.predict_proba(X)).all()
+
+    def test_unknown_positions(self, fitted, data):
+        X = data[0].copy()
+        X[:4, :, -2:] = NAN
+        assert np.isfinite(fitted.predict_proba(X)).all()
+
+
+def _bad_inputs():
+    def change(slot, value):
+        def apply(X, y):
+            X[slot] = value
+            return X, y
+
+        return apply
+
+    def labels(value):
+        return lambda X, y: (X, value)
+
+    y_nan = np.zeros(90)
+    y_nan[::2] = 1
+    y_nan[3] = NAN
+    return {
+        "4-D": (lambda X, y: (X[None], y), "X has 4 dimensions"),
+        "1-D": (lambda X, y: (X[0, 0], y), "Reshape your data|1D array|X"),
+        "only dates": (lambda X, y: (X[..., :1], y), "X has .* 1 channels"),
+        "no dates": (lambda X, y: (X[:, :0], y), "X has 0 dates"),
+        "inf": (change((3, 0, 1), np.inf), "X contains infinity"),
+        "value without date": (change((slice(None), 0, 0), NAN), "X has an observation without"),
+        "strings": (lambda X, y: (X.astype(str), y), "X"),
+        "moving position": (change((0, 0, -1), 7.0), "position_channels: channel 5 of X must be"),
+        "y NaN": (labels(y_nan), "Input y contains NaN"),
+        "y None in": (labels(np.array([None, "a"] * 45, dtype=object)), "Input y contains NaN"),
+        "one class": (labels(np.ones(90)), "y has 1 class"),
+        "continuous": (labels(np.linspace(0, 1, 90)), "Unknown label type|continuous"),
+        "y None": (labels(None), "requires y to be passed"),
+        "y short": (lambda X, y: (X, y[:-1]), "inconsistent numbers of samples"),
+        "y 2-D": (lambda X, y: (X, np.stack([y, y], 1)), "y should be a 1d array"),
+    }
+
+
+BAD_INPUTS = _bad_inputs()
+BAD_PARAMETERS = [
+    ({"position_channels": (9,)}, "position_channels contains 9"),
+    ({"position_channels": (0,)}, "position_channels contains 0"),
+    ({"position_channels": (-1, 5)}, "position_channels names a channel of X twice"),
+    ({"position_channels": (1.5,)}, "position_channels must hold integers"),
+    ({"position_channels": range(1, 6)}, "position_channels=.* leaves no band"),
+    ({"position_channels": "ab"}, "position_channels"),
+    ({"device": "abacus"}, "device must be"),
+    ({"device": "mps"}, "device='mps' is not supported"),
+    ({"device": "cuda:99"}, "device='cuda:99' is not available"),
+    ({"device": 3}, "'device' parameter"),
+    ({"n_heads": 3}, "time_embedding_dim=16 must be a multiple of n_heads=3"),
+    ({"time_embedding_dim": 1}, "'time_embedding_dim' parameter"),
+    ({"n_reference_dates": 1}, "'n_reference_dates' parameter"),
+    ({"dropout": 1.0}, "'dropout' parameter"),
+    ({"max_iter": 0}, "'max_iter' parameter"),
+    ({"batch_size": "large"}, "'batch_size' parameter"),
+    ({"embedding": "shallow"}, "'embedding' parameter"),
+    ({"class_weight": {"corn": 2.0}}, "class_weight names .*corn"),
+    ({"class_weight": "even"}, "'class_weight' parameter"),
+    ({"early_stopping": True, "validation_fraction": 0.001}, "validation_fraction|test_size"),
+]
+BAD_SPLITS = [
+    lambda X, y: None,
+    lambda X, y: 7,
+    lambda X, y: ([0, 1], [2], [3]),
+    lambda X, y: ([0, 1], [1, 2]),
+    lambda X, y: ([0, 1], [90]),
+    lambda X, y: ([0, 1], [-1]),
+    lambda X, y: ([0, 1], []),
+    lambda X, y: ([0.5, 1.0], [2.0]),
+    lambda X, y: (np.arange(90) < 50, np.arange(90) >= 50),
+    lambda X, y: ([[0, 1]], [2]),
+]
+
+
+class BadInputContract(Contract):
+    """Errors name the argument and leave the estimator as it was."""
+
+    def check(self, estimator, X, y, match, **kwargs):
+        before = dict(vars(estimator))
+        with pytest.raises((ValueError, TypeError), match=match):
+            estimator.fit(X, y, **kwargs)
+        assert list(vars(estimator)) == list(before)
+        assert all(vars(estimator)[name] is value for name, value in before.items())
+
+    @pytest.mark.parametrize("case", BAD_INPUTS)
+    def test_input(self, data, case):
+        apply, match = BAD_INPUTS[case]
+        X, y = data
+        self.check(self.make(), *apply(X.copy(), y), match)
+
+    @pytest.mark.parametrize("case", ["4-D", "only dates", "inf", "value without date"])
+    def test_input_of_predict(self, fitted, data, case):
+        apply, match = BAD_INPUTS[case]
+        X, _ = apply(data[0].copy(), None)
+        before = dict(vars(fitted))
+        for method in (fitted.predict, fitted.predict_proba, fitted.transform):
+            with pytest.raises(ValueError, match=match):
+                method(X)
+        assert before == dict(vars(fitted))
+
+    def test_other_channels_in_predict(self, fitted, data):
+        X = data[0]
+        with pytest.raises(ValueError, match="X has 5 channels .* expecting 6"):
+            fitted.predict(X[..., 1:])
+        with pytest.raises(ValueError, match="X is 2-D, but .* was fitted on a 3-D"):
+            fitted.predict(X[..., 1])
+
+    @pytest.mark.parametrize(("parameters", "match"), BAD_PARAMETERS)
+    def test_parameter(self, data, parameters, match):
+        self.check(self.make(**parameters), *data, match)
+
+    @pytest.mark.parametrize("split", BAD_SPLITS)
+    def test_validation_split(self, data, split):
+        estimator = self.make(early_stopping=True, validation_split=split)
+        self.check(estimator, *data, "validation_split")
+
+    @pytest.mark.parametrize(
+        ("weight", "match"),
+        [
+            (-np.ones(90), "Negative values in .*sample_weight"),
+            (np.ones(89), "sample_weight.shape"),
+            (np.zeros(90), "(?i)sample.weights?.*zero"),
+            (np.full(90, NAN), "sample_weight contains NaN"),
+            (np.ones((90, 2)), "[Ss]ample.weight"),
+        ],
+    )
+    def test_sample_weight(self, data, weight, match):
+        self.check(self.make(), *data, match, sample_weight=weight)
+
+    def test_not_fitted(self, data):
+        estimator = self.make()
+        for name in ("predict", "predict_proba", "transform"):
+            with pytest.raises(NotFittedError):
+                getattr(estimator, name)(data[0])
+
+    def test_error_keeps_the_previous_fit(self, data):
+        X, y = data
+        estimator = self.make().fit(X, y)
+        expected = estimator.predict_proba(X)
+        self.check(estimator, X[..., :4], y, "position_channels|constant")
+        assert_array_equal(estimator.predict_proba(X), expected)
+
+
+class StateContract(Contract):
+    """Interruption, persistence, random numbers."""
+
+    @pytest.mark.parametrize("n_steps", [0, 1, 4])
+    def test_interrupted_first_fit(self, data, monkeypatch, n_steps):
+        estimator = self.make(batch_size=32)
+        before = dict(vars(estimator))
+        with monkeypatch.context() as patch:
+            interrupt_after(patch, n_steps)
+            with pytest.raises(KeyboardInterrupt):
+                estimator.fit(*data)
+        assert vars(estimator) == before
+        with pytest.raises(NotFittedError):
+            estimator.predict(data[0])
+        assert estimator.fit(*data).n_iter_ == estimator.max_iter
+
+    @pytest.mark.parametrize("warm_start", [False, True])
+    def test_interrupted_second_fit(self, data, monkeypatch, warm_start):
+        X, y = data
+        estimator = self.make(warm_start=warm_start).fit(X, y)
+        expected, history = estimator.predict_proba(X), list(estimator.history_)
+        other = X if warm_start else X[..., [0, 1, -2, -1]]
+        interrupt_after(monkeypatch, 1)
+        with pytest.raises(KeyboardInterrupt):
+            estimator.fit(other, y)
+        assert_array_equal(estimator.predict_proba(X), expected)
+        assert estimator.history_ == history
+        assert estimator.n_features_in_ == 6
+
+    def test_interrupt_stops_a_search(self, data, monkeypatch):
+        interrupt_after(monkeypatch, 1)
+        search = GridSearchCV(self.make(), {"max_iter": [1, 2]}, cv=2, error_score=NAN)
+        with pytest.raises(KeyboardInterrupt):
+            search.fit(*data)
+
+    def test_pickle(self, fitted, data):
+        expected = fitted.predict_proba(data[0])
+        loaded = pickle.loads(pickle.dumps(fitted))
+        assert_array_equal(loaded.predict_proba(data[0]), expected)
+        assert_array_equal(loaded.transform(data[0]), fitted.transform(data[0]))
+        assert_array_equal(loaded.reference_dates_, fitted.reference_dates_)
+
+    def test_joblib(self, fitted, data, tmp_path):
+        joblib.dump(fitted, tmp_path / "model.joblib")
+        loaded = joblib.load(tmp_path / "model.joblib")
+        assert_array_equal(loaded.predict_proba(data[0]), fitted.predict_proba(data[0]))
+
+    def test_skops(self, fitted, data, tmp_path):
+        skops.io.dump(fitted, tmp_path / "model.skops")
+        trusted = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
+        cls = self.estimator_class
+        assert trusted == [f"{cls.__module__}.{cls.__name__}"]
+        loaded = skops.io.load(tmp_path / "model.skops", trusted=trusted)
+        assert_array_equal(loaded.predict_proba(data[0]), fitted.predict_proba(data[0]))
+
+    def test_state_is_without_torch(self, fitted, data):
+        fitted.predict(data[0])
+        assert torch_objects(fitted.__getstate__()) == []
+        assert all(isinstance(value, np.ndarray) for value in fitted.state_.values())
+        assert b"torch" not in pickle.dumps(fitted)
+
+    def test_state_is_not_shared_with_a_copy(self, fitted, data):
+        expected = fitted.predict_proba(data[0])
+        other = pickle.loads(pickle.dumps(fitted)).set_params(warm_start=True)
+        other.fit(*data)
+        assert_array_equal(fitted.predict_proba(data[0]), expected)
+
+    def test_warm_start(self, data):
+        X, y = data
+        estimator = self.make(warm_start=True, max_iter=2).fit(X, y)
+        first, history = estimator.predict_proba(X), list(estimator.history_)
+        estimator.set_params(max_iter=3).fit(X, y)
+        assert estimator.n_iter_ == len(estimator.history_) == 5
+        assert estimator.history_[:2] == history
+        assert not np.array_equal(estimator.predict_proba(X), first)
+        with pytest.raises(ValueError, match="warm_start=True needs the classes"):
+            estimator.fit(X, np.where(y == y[0], 0, 1))
+        with pytest.raises(ValueError, match="X has 5 channels"):
+            estimator.fit(X[..., 1:], y)
+        assert estimator.n_iter_ == 5
+        estimator.set_params(warm_start=False).fit(X, np.where(y == y[0], "a", "b"))
+        assert estimator.n_iter_ == 3
+
+    def test_same_seed_same_result(self, data):
+        X, y = data
+        settings = {"dropout": 0.2, "date_dropout": 0.3, "batch_size": 32, "max_iter": 2}
+        one, other, third = (
+            self.make(random_state=seed, **settings).fit(X, y) for seed in (3, 3, 4)
+        )
+        assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+        assert not np.allclose(one.predict_proba(X), third.predict_proba(X))
+        generator = np.random.RandomState(3)
+        fourth = self.make(random_state=generator, **settings).fit(X, y)
+        assert_array_equal(one.predict_proba(X), fourth.predict_proba(X))
+
+    @pytest.mark.parametrize("random_state", [0, None])
+    def test_global_state_is_untouched(self, data, random_state):
+        def snapshot():
+            numpy = np.random.get_state()
+            return (
+                torch.get_rng_state().tolist(),
+                [part.tolist() if isinstance(part, np.ndarray) else part for part in numpy],
+                torch.get_default_dtype(),
+                torch.get_num_threads(),
+                torch.is_grad_enabled(),
+            )
+
+        X, y = data
+        before = snapshot()
+        estimator = self.make(random_state=random_state, dropout=0.2, date_dropout=0.3)
+        estimator.fit(X, y).predict_proba(X)
+        estimator.transform(X)
+        after = snapshot()
+        if random_state is None:
+            # The seed is then drawn from the global generator of numpy, as in scikit-learn.
+            before, after = before[:1] + before[2:], after[:1] + after[2:]
+        assert after == before
+
+    def test_input_is_not_changed(self, data):
+        X, y = data
+        copies = X.copy(), y.copy()
+        self.make().fit(X, y).predict(X)
+        assert_array_equal(X, copies[0])
+        assert_array_equal(y, copies[1])
+
+
+class WorkflowContract(Contract):
+    """Weights, dtypes, and the tools of scikit-learn."""
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_dtypes(self, data, dtype):
+        X, y = data
+        estimator = self.make().fit(X.astype(dtype), y)
+        assert {value.dtype for value in estimator.state_.values()} == {np.dtype(dtype)}
+        found = estimator.predict_proba(X.astype(dtype))
+        assert found.dtype == np.float64
+        assert_allclose(found.sum(axis=1), 1)
+        assert_allclose(estimator.predict_proba(X.astype(dtype).astype(float)), found, rtol=1e-12)
+
+    def test_string_labels(self, fitted, data):
+        X, y = data
+        names = np.array(["water", "corn", "forest"])[y]
+        estimator = self.make().fit(X, names)
+        assert estimator.classes_.tolist() == ["corn", "forest", "water"]
+        assert set(estimator.predict(X)) <= set(names)
+
+    def test_weight_of_two_is_a_repetition(self, data):
+        X, y = data
+        weight = np.random.default_rng(0).integers(0, 3, len(X))
+        rows = np.repeat(np.arange(len(X)), weight)
+        one = self.make().fit(X, y, sample_weight=weight)
+        other = self.make().fit(X[rows], y[rows])
+        assert_allclose(one.predict_proba(X), other.predict_proba(X), rtol=0, atol=1e-6)
+        plain = self.make().fit(X, y)
+        assert not np.allclose(one.predict_proba(X), plain.predict_proba(X), atol=1e-3)
+
+    def test_balanced_class_weight(self, data):
+        X, y = data
+        kept = np.flatnonzero((y != 0) | (np.cumsum(y == 0) <= 5))
+        X, y = X[kept], y[kept]
+        balanced = self.make(class_weight="balanced").fit(X, y)
+        weight = len(y) / (3 * np.bincount(y))
+        by_hand = self.make(class_weight=dict(enumerate(weight))).fit(X, y)
+        assert_allclose(balanced.predict_proba(X), by_hand.predict_proba(X), rtol=0, atol=1e-9)
+        plain = self.make().fit(X, y)
+        gain = balanced.predict_proba(X)[:, 0].mean() - plain.predict_proba(X)[:, 0].mean()
+        assert gain > 0.01
+
+    def test_early_stopping(self, data):
+        X, y = data
+        estimator = self.make(
+            max_iter=50, early_stopping=True, n_iter_no_change=1, tol=10.0, validation_fraction=0.3
+        ).fit(X, y)
+        # The first epoch is an improvement on nothing.
+        assert estimator.n_iter_ == 2
+        losses = [record["valid_log_loss"] for record in estimator.history_]
+        assert np.isfinite(losses).all()
+
+    def test_early_stopping_keeps_the_best_state(self, data):
+        X, y = data
+        estimator = self.make(
+            max_iter=8, early_stopping=True, validation_split=halves, learning_rate=0.05
+        ).fit(X, y)
+        _, east = halves(X, y)
+        own = -np.log(estimator.predict_proba(X[east])[np.arange(len(east)), y[east]]).mean()
+        losses = [record["valid_log_loss"] for record in estimator.history_]
+        assert_allclose(own, min(losses), rtol=1e-6)
+
+    def test_held_out_block_is_not_trained_on(self, data):
+        X, y = data
+        _, east = halves(X, y)
+        wrong = y.copy()
+        wrong[east] = (y[east] + 1) % 3
+        settings = {"early_stopping": True, "validation_split": halves, "max_iter": 1}
+        one = self.make(**settings).fit(X, y)
+        other = self.make(**settings).fit(X, wrong)
+        assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+    def test_clone_and_parameters(self, fitted):
+        copy = clone(fitted)
+        assert not hasattr(copy, "state_")
+        assert copy.get_params() == fitted.get_params()
+
+    def test_search_and_scores(self, data):
+        X, y = data
+        easting = np.nanmax(X[..., -2], axis=1)
+        blocks = np.digitize(easting, np.quantile(easting, [0.3, 0.6]))
+        estimator = make_pipeline(self.make(max_iter=1))
+        scores = cross_val_score(estimator, X, y, groups=blocks, cv=GroupKFold(3))
+        assert np.isfinite(scores).all()
+        grid = {f"{self.estimator_class.__name__.lower()}__n_reference_dates": [3, 4]}
+        search = GridSearchCV(estimator, grid, cv=2).fit(X, y)
+        assert search.predict(X).shape == y.shape
+
+    def test_memory_map(self, fitted, data, tmp_path):
+        X, y = data
+        np.save(tmp_path / "X.npy", X)
+        mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+        estimator = self.make().fit(mapped, y)
+        assert_array_equal(estimator.predict_proba(mapped), fitted.predict_proba(X))
+
+    def test_2d_series(self):
+        rng = np.random.default_rng(0)
+        y = np.arange(60) % 2
+        X = np.sin(np.linspace(0, 3, 12)) * (1 + y[:, None]) + 0.1 * rng.normal(size=(60, 12))
+        X[0, 3] = NAN
+        estimator = self.make(position_channels=(), max_iter=10).fit(X, y)
+        packed = np.stack([np.tile(np.linspace(0, 1, 12), (60, 1)), X], axis=2)
+        other = self.make(position_channels=(), max_iter=10).fit(packed, y)
+        assert_array_equal(estimator.predict_proba(X), other.predict_proba(packed))
+        assert estimator.n_features_in_ == 12
+        assert estimator.score(X, y) > 0.9
+
+    def test_flat_input_for_bagging(self, data):
+        X, y = data
+        X = np.nan_to_num(X)
+        X[..., -2:] = X[:, :1, -2:]
+        reshape = FunctionTransformer(np.reshape, kw_args={"shape": (-1, *X.shape[1:])})
+        model = make_pipeline(reshape, self.make(max_iter=1))
+        bagged = BaggingClassifier(model, n_estimators=2, random_state=0)
+        flat = X.reshape(len(X), -1)
+        assert bagged.fit(flat, y).predict_proba(flat).shape == (len(X), 3)
+
+    def test_names_of_the_representation(self, fitted, data):
+        names = fitted.get_feature_names_out()
+        prefix = self.estimator_class.__name__.lower()
+        assert names[0] == f"{prefix}0"
+        assert fitted.transform(data[0]).shape == (len(data[0]), len(names))
