@@ -1,7 +1,8 @@
 """Time, memory and accuracy at the size of a land cover production.
 
 Every system runs in a process of its own, which reports its peak memory: the growth of the
-resident set over that of the interpreter and its imports, the training data included.
+resident set over that of the interpreter and its imports, the training data included. Threads
+are as the environment has them (OMP_NUM_THREADS).
 """
 
 import argparse

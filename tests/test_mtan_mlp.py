@@ -71,3 +71,23 @@ def test_learns_classes_elsewhere_in_the_scene():
     assert clf.score(X[~west], y[~west]) > 0.6
     losses = [record["train_loss"] for record in clf.history_]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_position_channels_are_named_not_placed(data):
+    X, y = data
+    one = make(position_channels=(-2, -1), max_iter=5).fit(X, y)
+    order = [0, 4, 5, 1, 2, 3]
+    other = make(position_channels=(1, 2), max_iter=5).fit(X[..., order], y)
+    assert_allclose(other.predict_proba(X[..., order]), one.predict_proba(X), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_storage_of_the_series_does_not_change_the_training(seed):
+    X, y = contracts.series(aligned=True)
+    one = make().fit(X, y)
+    rng = np.random.default_rng(seed)
+    order = rng.permuted(np.tile(np.arange(X.shape[1]), (len(X), 1)), axis=1)
+    own = np.take_along_axis(X, order[..., None], axis=1)
+    padded = np.concatenate([np.full_like(X[:, :2], np.nan), own], axis=1)
+    other = make().fit(padded, y)
+    assert_allclose(other.predict_proba(X), one.predict_proba(X), rtol=0, atol=1e-7)

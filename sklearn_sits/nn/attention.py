@@ -10,8 +10,8 @@ from sklearn_sits.nn.layers import linear, reset_linear
 __all__ = ["MultiTimeAttention", "TimeEmbedding"]
 
 # Weights are exponentials of logits relative to the largest of their reference date. Up to this
-# range no weight is subnormal and the sum over any one date is safe.
-_MAX_RANGE = {torch.float32: 80.0, torch.float64: 690.0}
+# range no weight is subnormal and gradients through the sum over any one date are safe.
+_MAX_RANGE = {torch.float32: 60.0, torch.float64: 690.0}
 # Bound of the (series, reference date, date) tensor of the exact path.
 _CHUNK_ELEMENTS = 2**24
 
@@ -179,7 +179,9 @@ class MultiTimeAttention(nn.Module):
             # The backward pass of an embedding adds in one sweep, that of indexing sorts.
             sums = torch.bmm(stacked, nn.functional.embedding(index, weights.T))
         total, sums = sums.split([mask.shape[1], values.shape[1]], dim=1)
-        return sums * torch.where(observed, total, 1.0).reciprocal(), observed
+        # A quotient, not a product with the reciprocal: the square of a tiny total, in the gradient
+        # of the latter, underflows.
+        return sums / torch.where(observed, total, 1.0), observed
 
 
 def _masked_softmax(logits, values, mask, index):

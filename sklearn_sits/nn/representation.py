@@ -67,7 +67,9 @@ class SeriesRepresentation(nn.Module):
                 self.span.copy_(torch.where(span > 0, span, 1.0))
             mean, scale = _weighted_moments(values, mask, weight.double())
             self.mean.copy_(mean[:, None])
-            self.scale.copy_(torch.where(scale > 0, scale, 1.0)[:, None])
+            # Rounding alone gives a constant channel a deviation, not to be magnified.
+            rounding = 10 * torch.finfo(values.dtype).eps * mean.abs()
+            self.scale.copy_(torch.where(scale > rounding, scale, 1.0)[:, None])
             self.attention.reset(generator)
             if self.spatial is not None:
                 self.spatial.reset(batch["positions"])

@@ -3,8 +3,8 @@
 import torch
 from gpytorch.constraints import Positive
 from gpytorch.kernels import RBFKernel, ScaleKernel
-from gpytorch.utils.cholesky import psd_safe_cholesky
 from gpytorch.variational import CholeskyVariationalDistribution
+from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import nn
 
 __all__ = ["SVGP"]

@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,13 +22,14 @@ def make_batch(seed=0, *, n=12, t=10, per_channel=False):
 
 
 def make_representation(batch, *, spatial=True, date_dropout=0.0):
+    dtype = batch["values"].dtype
     representation = SeriesRepresentation(
         MultiTimeAttention(5, 2, 16),
         SpectralEmbedding(3, 5, 2),
         3,
         SpatialEncoding(2, 3) if spatial else None,
         date_dropout,
-    ).double()
+    ).to(dtype)
     representation.reset(batch, torch.ones(len(batch["values"])), torch.Generator().manual_seed(0))
     if spatial:
         with torch.no_grad():
@@ -112,6 +114,19 @@ def test_constant_channel_and_single_date():
     assert representation.span == 1
     assert representation.scale[1] == 1
     assert representation(**batch).isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("constant", [0.1, 0.7, 1234.567])
+def test_rounding_of_a_constant_channel_is_not_magnified(constant, dtype):
+    batch = make_batch(n=33)
+    batch["values"][:, 1] = constant * batch["mask"][:, 0]
+    weight = torch.rand(33, generator=torch.Generator().manual_seed(0))
+    batch = {k: v if k == "dates" else v.to(dtype) for k, v in batch.items()}
+    representation = make_representation(batch).to(dtype)
+    representation.reset(batch, weight, torch.Generator().manual_seed(0))
+    assert representation.scale[1] == 1
+    assert (representation.scale[[0, 2]] > 1).all()
 
 
 def test_date_dropout_hides_dates_but_not_the_last_of_a_series():
