@@ -46,7 +46,7 @@ class MTANSVGPClassifier(MTANMixin, TorchClassifier):
     embedding_dim : int or None, default=None
         Size of the embedding, per reference date if linear. None stands for 32 if deep and
         for the number of bands if linear.
-    dropout : float, default=0.3
+    dropout : float, default=0.5
         Probability to drop a hidden unit in training, in [0, 1), with `embedding="deep"`.
     date_dropout : float, default=0.6
         In training, hide at each step a share of the dates of each series that is drawn from
@@ -160,7 +160,7 @@ class MTANSVGPClassifier(MTANMixin, TorchClassifier):
         n_components=128,
         n_hidden=256,
         embedding_dim=None,
-        dropout=0.3,
+        dropout=0.5,
         date_dropout=0.6,
         position_channels=(),
         n_inducing=50,
