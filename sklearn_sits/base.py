@@ -37,6 +37,10 @@ class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
     arrays, from which the module is rebuilt on any machine.
     """
 
+    # Parameters that `_make_module` reads, from the copy that fit makes in `_module_params`: a
+    # fitted module stays what it is when `set_params` changes one.
+    _module_param_names = ()
+
     _parameter_constraints = {
         "max_iter": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -107,6 +111,8 @@ class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
     def _fit(self, X, y, sample_weight):
         warm = self.warm_start and self.__sklearn_is_fitted__()
         device = _check_device(self.device)
+        previous = getattr(self, "_module_params", {})
+        self._module_params = {name: getattr(self, name) for name in self._module_param_names}
         X = self._check_X(X, reset=not warm)
         y, classes, labels = _check_labels(self, y)
         check_consistent_length(X, labels)
@@ -127,6 +133,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         dtype = torch.float64 if X.dtype == np.float64 else torch.float32
         if warm:
             module = self._make_module(len(classes), self.n_inducing_)
+            _check_same_shapes(module, self.state_, previous, self._module_params)
             module.load_state_dict(_to_tensors(self.state_))
             module.to(dtype)
         else:
@@ -334,6 +341,21 @@ def _check_split(parts, n):
     if np.intersect1d(training, validation).size:
         raise ValueError("validation_split returned rows that are in both parts.")
     return training, validation
+
+
+def _check_same_shapes(module, state, previous, params):
+    """Check that a new module can continue from the state of the previous fit."""
+    shapes = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    if shapes != {name: value.shape for name, value in state.items()}:
+        changed = [
+            f"{name}={value!r} (was {previous[name]!r})"
+            for name, value in params.items()
+            if not np.array_equal(value, previous[name])
+        ]
+        raise ValueError(
+            "warm_start=True continues the model of the previous fit, whose shape would change "
+            f"with {', '.join(changed)}."
+        )
 
 
 def _check_device(device):

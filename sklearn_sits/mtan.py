@@ -1,6 +1,7 @@
 """What the classifiers with an attention interpolator share."""
 
 from numbers import Integral, Real
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         "position_channels": ["array-like"],
     }
 
+    _module_param_names = (*_parameter_constraints,)
+
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
@@ -50,36 +53,37 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             self,
             X,
             reset=reset,
-            static_channels=self.position_channels,
+            static_channels=self._module_params["position_channels"],
             static_name="position_channels",
         )
 
     def _load(self, X, rows, dtype):
-        dates, bands, positions = split_sits(X[rows], self.position_channels)
+        dates, bands, positions = split_sits(X[rows], self._module_params["position_channels"])
         return _to_batch(dates, bands, positions, dtype)
 
     def _make_representation(self, embedding_dim):
+        p = SimpleNamespace(**self._module_params)
         # A plain 2-D array has one channel and no date.
-        n_positions = len(self.position_channels)
+        n_positions = len(p.position_channels)
         n_channels = 1 if self._n_dims_in == 2 else self.n_features_in_ - 1 - n_positions
-        if self.embedding == "linear":
+        if p.embedding == "linear":
             embedding = SpectralEmbedding(
-                n_channels, self.n_reference_dates, self.n_heads, self.embedding_dim
+                n_channels, p.n_reference_dates, p.n_heads, p.embedding_dim
             )
         else:
             embedding = DeepEmbedding(
-                n_channels * self.n_reference_dates * self.n_heads,
-                self.n_components,
-                self.n_hidden,
-                self.embedding_dim or embedding_dim,
-                self.dropout,
+                n_channels * p.n_reference_dates * p.n_heads,
+                p.n_components,
+                p.n_hidden,
+                p.embedding_dim or embedding_dim,
+                p.dropout,
             )
         return SeriesRepresentation(
-            MultiTimeAttention(self.n_reference_dates, self.n_heads, self.time_embedding_dim),
+            MultiTimeAttention(p.n_reference_dates, p.n_heads, p.time_embedding_dim),
             embedding,
             n_channels,
             SpatialEncoding(n_positions, n_channels) if n_positions else None,
-            self.date_dropout,
+            p.date_dropout,
         )
 
     @property

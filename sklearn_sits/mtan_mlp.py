@@ -183,7 +183,9 @@ class MTANMLPClassifier(MTANMixin, TorchClassifier):
 
     def _make_module(self, n_classes, n_inducing):
         representation = self._make_representation(embedding_dim=256)
-        head = MLPHead(representation.embedding.n_features, n_classes, self.dropout)
+        head = MLPHead(
+            representation.embedding.n_features, n_classes, self._module_params["dropout"]
+        )
         return ClassifierModule(representation, head)
 
     def _reset(self, module, batch, labels, weight, random_state, generator):

@@ -1,20 +1,15 @@
 """Attention interpolation and sparse variational Gaussian processes, trained end to end."""
 
-from numbers import Integral
-
-from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
-
 from sklearn_sits.base import TorchClassifier
 from sklearn_sits.mtan import MTANMixin
 from sklearn_sits.nn.heads import SVGPHead
-from sklearn_sits.svgp import check_draws, reset_svgp_head
+from sklearn_sits.svgp import SVGPMixin, check_draws, reset_svgp_head
 from sklearn_sits.training import ClassifierModule
 
 __all__ = ["MTANSVGPClassifier"]
 
 
-class MTANSVGPClassifier(MTANMixin, TorchClassifier):
+class MTANSVGPClassifier(SVGPMixin, MTANMixin, TorchClassifier):
     """Classifier of irregular series by attention interpolation and Gaussian processes [1]_.
 
     Each series is interpolated at reference dates by attention over its observed dates, encoded
@@ -146,9 +141,9 @@ class MTANSVGPClassifier(MTANMixin, TorchClassifier):
     _parameter_constraints = {
         **TorchClassifier._parameter_constraints,
         **MTANMixin._parameter_constraints,
-        "n_inducing": [Interval(Integral, 1, None, closed="left")],
-        "n_mc_samples": [Interval(Integral, 2, None, closed="left")],
+        **SVGPMixin._parameter_constraints,
     }
+    _module_param_names = (*MTANMixin._module_param_names, "n_mc_samples")
 
     def __init__(
         self,
@@ -208,38 +203,11 @@ class MTANSVGPClassifier(MTANMixin, TorchClassifier):
     def _make_module(self, n_classes, n_inducing):
         representation = self._make_representation(embedding_dim=32)
         n_features = representation.embedding.n_features
-        head = SVGPHead(n_features, n_classes, n_inducing, check_draws(self.n_mc_samples))
+        n_draws = check_draws(self._module_params["n_mc_samples"])
+        head = SVGPHead(n_features, n_classes, n_inducing, n_draws)
         return ClassifierModule(representation, head)
 
     def _reset(self, module, batch, labels, weight, random_state, generator):
         module.representation.reset(batch, weight, generator)
         module.eval()
         reset_svgp_head(module, batch, labels, weight, random_state, generator)
-
-    def predict_latent(self, X, return_std=False):
-        """Predict the latent function of every class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_series, n_dates, 1 + n_channels)
-            Packed series.
-        return_std : bool, default=False
-            Also return the standard deviation: how far the series are from what was seen.
-
-        Returns
-        -------
-        mean : float64 ndarray of shape (n_series, n_classes)
-            Mean, before the softmax.
-        std : float64 ndarray of shape (n_series, n_classes)
-            Only with `return_std=True`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is not as documented, or its channels differ from those of the training data.
-        """
-        check_is_fitted(self)
-        mean, std = self._apply(self._check_X(X, reset=False), lambda head, z: head.latent(z))
-        return (mean, std) if return_std else mean

@@ -12,13 +12,50 @@ from sklearn_sits.base import TorchClassifier
 from sklearn_sits.nn.heads import SVGPHead
 from sklearn_sits.training import ClassifierModule
 
-__all__ = ["SVGPClassifier", "check_draws", "reset_svgp_head"]
+__all__ = ["SVGPClassifier", "SVGPMixin", "check_draws", "reset_svgp_head"]
 
 # Series whose pairwise distances give the first length-scale.
 _N_DISTANCES = 500
 
 
-class SVGPClassifier(TorchClassifier):
+class SVGPMixin:
+    """Parameters of the Gaussian processes and prediction of their latent functions."""
+
+    _parameter_constraints = {
+        "n_inducing": [Interval(Integral, 1, None, closed="left")],
+        "n_mc_samples": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    def predict_latent(self, X, return_std=False):
+        """Predict the latent function of every class.
+
+        Parameters
+        ----------
+        X : array-like
+            Data in the format of the training data.
+        return_std : bool, default=False
+            Also return the standard deviation: how far the series are from what was seen.
+
+        Returns
+        -------
+        mean : float64 ndarray of shape (n_series, n_classes)
+            Mean, before the softmax.
+        std : float64 ndarray of shape (n_series, n_classes)
+            Only with `return_std=True`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is not as documented, or its channels differ from those of the training data.
+        """
+        check_is_fitted(self)
+        mean, std = self._apply(self._check_X(X, reset=False), lambda head, z: head.latent(z))
+        return (mean, std) if return_std else mean
+
+
+class SVGPClassifier(SVGPMixin, TorchClassifier):
     """Sparse variational Gaussian process classifier of 2-D features [1]_.
 
     One latent process per class with a squared exponential kernel and a length-scale per
@@ -118,10 +155,10 @@ class SVGPClassifier(TorchClassifier):
 
     _parameter_constraints = {
         **TorchClassifier._parameter_constraints,
+        **SVGPMixin._parameter_constraints,
         "position_features": ["array-like"],
-        "n_inducing": [Interval(Integral, 1, None, closed="left")],
-        "n_mc_samples": [Interval(Integral, 2, None, closed="left")],
     }
+    _module_param_names = ("n_mc_samples",)
 
     def __init__(
         self,
@@ -175,40 +212,13 @@ class SVGPClassifier(TorchClassifier):
         return {"x": torch.from_numpy(np.array(X[rows])).to(dtype)}
 
     def _make_module(self, n_classes, n_inducing):
-        head = SVGPHead(self.n_features_in_, n_classes, n_inducing, check_draws(self.n_mc_samples))
+        n_draws = check_draws(self._module_params["n_mc_samples"])
+        head = SVGPHead(self.n_features_in_, n_classes, n_inducing, n_draws)
         return ClassifierModule(_Features(), head)
 
     def _reset(self, module, batch, labels, weight, random_state, generator):
         positions = [feature % self.n_features_in_ for feature in self.position_features]
         reset_svgp_head(module, batch, labels, weight, random_state, generator, positions)
-
-    def predict_latent(self, X, return_std=False):
-        """Predict the latent function of every class.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-            Features.
-        return_std : bool, default=False
-            Also return the standard deviation: how far the samples are from what was seen.
-
-        Returns
-        -------
-        mean : float64 ndarray of shape (n_samples, n_classes)
-            Mean, before the softmax.
-        std : float64 ndarray of shape (n_samples, n_classes)
-            Only with `return_std=True`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is not as documented.
-        """
-        check_is_fitted(self)
-        mean, std = self._apply(self._check_X(X, reset=False), lambda head, z: head.latent(z))
-        return (mean, std) if return_std else mean
 
 
 class _Features(torch.nn.Module):

@@ -364,6 +364,14 @@ class StateContract(Contract):
         loaded = skops.io.load(tmp_path / "model.skops", trusted=trusted)
         assert_array_equal(loaded.predict_proba(data[0]), fitted.predict_proba(data[0]))
 
+    def test_pickle_after_a_change_of_parameters(self, fitted, data):
+        """A fitted model is that of its fit, whatever is set for the next one."""
+        other = pickle.loads(pickle.dumps(fitted))
+        other.set_params(n_reference_dates=7, time_embedding_dim=4, position_channels=())
+        loaded = pickle.loads(pickle.dumps(other))
+        assert loaded.n_reference_dates == 7
+        assert_array_equal(loaded.predict_proba(data[0]), fitted.predict_proba(data[0]))
+
     def test_state_is_without_torch(self, fitted, data):
         fitted.predict(data[0])
         assert torch_objects(fitted.__getstate__()) == []
@@ -388,6 +396,8 @@ class StateContract(Contract):
             estimator.fit(X, np.where(y == y[0], 0, 1))
         with pytest.raises(ValueError, match="X has 5 channels"):
             estimator.fit(X[..., 1:], y)
+        with pytest.raises(ValueError, match=r"with n_reference_dates=7 \(was"):
+            clone(estimator).fit(X, y).set_params(n_reference_dates=7).fit(X, y)
         assert estimator.n_iter_ == 5
         estimator.set_params(warm_start=False).fit(X, np.where(y == y[0], "a", "b"))
         assert estimator.n_iter_ == 3
