@@ -42,9 +42,11 @@ def test_wheel_works_away_from_the_checkout(tmp_path):
     _run(sys.executable, *build, str(ROOT))
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "sklearn_sits/py.typed" in names
+    for name in ("py.typed", "physics/tables.npz", "physics/tables.md"):
+        assert f"sklearn_sits/{name}" in names
     assert [name for name in names if not name.startswith(("sklearn_sits/", "sklearn_sits-"))] == []
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+    for name in ("LICENSE", "LICENSE-APACHE.txt"):
+        assert any("dist-info/licenses" in n and n.endswith(name) for n in names)
 
     # The dependencies are borrowed through a .pth file: the .pth files of the borrowed folder
     # are not read in turn, so an editable install of the checkout is out of reach.

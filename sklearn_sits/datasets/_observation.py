@@ -31,6 +31,18 @@ def orbit_tables(position, n_dates, n_orbits, aligned):
     return row, slots, days, looks
 
 
+def geometry(day, slot, n_orbits):
+    """Return sun zenith, view zenith and relative azimuth in degrees, (m, 3), at 45° north.
+
+    Neighbouring orbits look at a place from opposite sides.
+    """
+    sun_zenith = 46.0 - 22.0 * np.cos(2.0 * np.pi * (day - 172.0) / _YEAR_DAYS)
+    orbit = slot % n_orbits
+    view_zenith = 3.0 + 6.0 * orbit / n_orbits
+    relative_azimuth = np.where(orbit % 2, 45.0, 135.0)
+    return np.stack([sun_zenith, view_zenith, relative_azimuth], axis=1).astype(np.float32)
+
+
 def draw_clear(cover, slots, looks, n_dates, rng):
     """Draw which looks are free of clouds, (n, W): a thresholded AR(1) process per series."""
     memory = np.float32(np.exp(-_YEAR_DAYS / n_dates / _CLOUD_MEMORY))

@@ -1,23 +1,20 @@
 """Synthetic satellite image time series of one year over a scene of fields."""
 
+import functools
 from numbers import Integral, Real
 
 import numpy as np
+import torch
 from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_params
 
-from sklearn_sits.datasets._observation import add_noise, draw_clear, orbit_tables
-from sklearn_sits.datasets._phenology import cover_fractions, draw_phenology, member_spectra
+from sklearn_sits.datasets._observation import add_noise, draw_clear, geometry, orbit_tables
+from sklearn_sits.datasets._phenology import canopies, draw_phenology, mix
+from sklearn_sits.datasets._random import generators
 from sklearn_sits.datasets._scene import draw_scene, draw_trend
+from sklearn_sits.physics import Prosail
 
 _YEAR_START = 17532.0  # 2018-01-01, in days since 1970-01-01
 _BLOCK_VALUES = 2**22  # band values made at once: bounds the memory beyond X
-
-
-def _generators(random_state, n):
-    """Return `n` independent generators that leave NumPy's global generator alone."""
-    if isinstance(random_state, np.random.RandomState):
-        random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
-    return np.random.default_rng(random_state).spawn(n)
 
 
 @validate_params(
@@ -61,10 +58,11 @@ def make_sits(
     """Make labelled satellite image time series of one year over a scene of 100 km by 100 km.
 
     Every series is a pixel of a field of one class. Its class, its field, its position and the
-    pixel itself set the dates and amplitudes of a double-logistic phenology [1]_, which gives
-    the covers of green leaves, dry matter, soil and water; their spectra are mixed linearly into
-    surface reflectances. A series is observed by one orbit, or by two where swaths overlap,
-    through clouds that come in runs, and with sensor noise and haze.
+    pixel itself set the dates and amplitudes of a double-logistic phenology [1]_ of leaf area and
+    chlorophyll, and the leaves, the leaf angles and the soil; PROSAIL
+    (:class:`~sklearn_sits.physics.Prosail`) turns them into the bands of Sentinel-2, under the
+    sun and the view of each date. A series is observed by one orbit, or by two where swaths
+    overlap, through clouds that come in runs, and with sensor noise and haze.
 
     Parameters
     ----------
@@ -136,7 +134,7 @@ def make_sits(
         raise ValueError(f"n_classes={n_classes} must be at most n_series={n_series}.")
     if n_orbits > n_dates:
         raise ValueError(f"n_orbits={n_orbits} must be at most n_dates={n_dates}.")
-    scene_rng, class_rng, cloud_rng, noise_rng = _generators(random_state, 4)
+    scene_rng, class_rng, cloud_rng, noise_rng = generators(random_state, 4)
 
     y, field, position = draw_scene(n_series, n_classes, scene_rng)
     shift = spatial_drift * draw_trend(position, scene_rng)
@@ -145,18 +143,42 @@ def make_sits(
     params = draw_phenology(y, field, shift, class_separation, class_rng)
     row, slots, days, looks = orbit_tables(position, n_dates, n_orbits, aligned)
 
+    # The middles of n_channels equal parts of the band axis: ten channels are the ten bands.
+    at = (np.arange(n_channels) + 0.5) * 10 / n_channels - 0.5
+    to_channels = np.stack([np.interp(at, np.arange(10), unit) for unit in np.eye(10)])
+    to_channels = to_channels.astype(np.float32)
     width = slots.shape[1]
     X = np.empty((n_series, width, 1 + n_channels + 2 * positions), dtype=dtype)
     step = max(1, _BLOCK_VALUES // (n_dates * (n_channels + 1)))
     for first in range(0, n_series, step):
         block = slice(first, first + step)
         day, look, out = days[row[block]], looks[row[block]], X[block]
-        bands = cover_fractions(day, params[block]) @ member_spectra(params[block], n_channels)
+        slot = slots[row[block]]
+        clear = draw_clear(cover[block], slot, look, n_dates, cloud_rng)
+        bands = np.zeros((*day.shape, n_channels), dtype=np.float32)
+        series = np.nonzero(clear)[0] + first
+        bands[clear] = _decode(params[series], day[clear], slot[clear], n_orbits) @ to_channels
         add_noise(bands, noise, noise_rng)
-        bands[~draw_clear(cover[block], slots[row[block]], look, n_dates, cloud_rng)] = np.nan
+        bands[~clear] = np.nan
         out[..., 0] = _YEAR_START + day
         out[..., 1 : 1 + n_channels] = bands
         if positions:
             out[..., -2:] = position[block, None]
             out[np.isnan(day), -2:] = np.nan
     return X, y
+
+
+@functools.cache
+def _prosail():
+    return Prosail("Sentinel-2A")
+
+
+def _decode(params, day, slot, n_orbits):
+    """Return the reflectances (m, 10) of pixels on single days."""
+    with torch.no_grad():
+        bands = _prosail()(
+            torch.from_numpy(canopies(day, params)),
+            torch.from_numpy(geometry(day, slot, n_orbits)),
+            check=False,
+        )
+    return mix(bands.numpy(), params)

@@ -1,0 +1,144 @@
+"""Simulated reflectances of canopies of known traits."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+
+from sklearn_sits.datasets._random import generators
+from sklearn_sits.physics import VARIABLES, Prosail, Sensor, sample_geometry, sample_variables
+from sklearn_sits.physics.variables import SIMULATION_PRIORS
+
+__all__ = ["make_prosail"]
+
+_NAMES = [variable.name for variable in VARIABLES]
+# Traits of the canopy, per ground area where the leaf's are per leaf area.
+_DERIVED = ["CCC", "CWC", "CDMC", "fAPAR", "fCover"]
+_ANGLES = ["sun_zenith", "view_zenith", "relative_azimuth"]
+
+
+@validate_params(
+    {
+        "n_samples": [Interval(Integral, 1, None, closed="left")],
+        "sensor": [str, Sensor],
+        "bands": ["array-like", None],
+        "variables": [StrOptions({"paper"}), Mapping],
+        "targets": ["array-like"],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "codistribution": ["boolean"],
+        "as_frame": ["boolean"],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_prosail(
+    n_samples=1000,
+    *,
+    sensor="Sentinel-2A",
+    bands=None,
+    variables="paper",
+    targets=("LAI", "Cab", "CCC", "CWC"),
+    noise=0.01,
+    codistribution=True,
+    as_frame=False,
+    random_state=None,
+):
+    """Simulate what a sensor sees of canopies of known traits, with PROSAIL.
+
+    Leaf, canopy and soil are drawn from the distributions of [1]_ and seen under the sun and view
+    angles of Sentinel-2: the training data of a regression that needs no field measurements.
+
+    Parameters
+    ----------
+    n_samples : int, default=1000
+        Number of canopies.
+    sensor : str or Sensor, default="Sentinel-2A"
+        Sensor, by its name in `sklearn_sits.physics.SENSORS` or as an object.
+    bands : sequence of str or None, default=None
+        Its bands. None stands for those that look at the land surface.
+    variables : "paper" or mapping of str to Prior, default="paper"
+        Distributions of the variables. A mapping replaces those of the variables that it names.
+    targets : sequence of str, default=("LAI", "Cab", "CCC", "CWC")
+        Columns of y: variables (N, Cab, Car, Cbrown, Cw, Cm, LAI, ALA, hspot, psoil, rsoil), or
+        chlorophyll CCC = LAI Cab (µg/cm² of ground), water CWC = LAI Cw and dry matter
+        CDMC = LAI Cm of the canopy (g/cm² of ground), fAPAR (direct sun) or fCover.
+    noise : float, default=0.01
+        Largest standard deviation, in reflectance, of the noise in the bands. That of a sample is
+        uniform between zero and this.
+    codistribution : bool, default=True
+        Whether the ranges of the other variables narrow as the LAI grows.
+    as_frame : bool, default=False
+        Whether to return data frames with the names of bands, angles and targets.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the data. None takes fresh entropy; the global generators are never used.
+
+    Returns
+    -------
+    X : ndarray or DataFrame of shape (n_samples, n_bands + 3), float64
+        Reflectances, then sun zenith, view zenith and relative azimuth in degrees. Noise makes
+        some reflectances of dark canopies negative.
+    y : ndarray or DataFrame of shape (n_samples, n_targets), float64
+        Traits without noise.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and TypeError: an argument is of the wrong type or out of range.
+    ValueError
+        If a sensor, band, variable or target is unknown.
+    ImportError
+        If `as_frame=True` and pandas is not installed.
+
+    References
+    ----------
+    .. [1] Zérah, Valero and Inglada, "Physics-constrained deep learning for biophysical parameter
+       retrieval from Sentinel-2 images", Remote Sensing of Environment 312, 2024.
+
+    Examples
+    --------
+    >>> from sklearn_sits.datasets import make_prosail
+    >>> X, y = make_prosail(100, targets=["LAI"], random_state=0)
+    >>> X.shape, y.shape
+    ((100, 13), (100, 1))
+    """
+    known = _NAMES + _DERIVED
+    targets = list(targets)
+    unknown = [target for target in targets if target not in known]
+    if unknown or not targets:
+        raise ValueError(f"targets must be among {known}, got {unknown or 'none'}.")
+    priors = dict(SIMULATION_PRIORS)
+    if variables != "paper":
+        unknown = [name for name in variables if name not in _NAMES]
+        if unknown:
+            raise ValueError(f"variables must be among {_NAMES}, got {unknown}.")
+        priors |= variables
+    model = Prosail(sensor, bands)
+    (rng,) = generators(random_state, 1)
+    generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
+    canopy = sample_variables(n_samples, priors, codistribution=codistribution, generator=generator)
+    geometry = sample_geometry(n_samples, generator)
+    with torch.no_grad():
+        X = torch.cat([model(canopy, geometry), geometry], dim=1).numpy()
+        y = np.stack([_trait(target, model, canopy, geometry) for target in targets], axis=1)
+    size = rng.uniform(0, noise, size=(n_samples, 1))
+    X[:, :-3] += size * rng.standard_normal((n_samples, X.shape[1] - 3))
+    if as_frame:
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise ImportError("as_frame=True needs pandas: pip install pandas.") from error
+        X = pd.DataFrame(X, columns=[*model.sensor.bands, *_ANGLES])
+        y = pd.DataFrame(y, columns=targets)
+    return X, y
+
+
+def _trait(name, model, canopy, geometry):
+    column = dict(zip(_NAMES, canopy.unbind(1), strict=True))
+    if name == "fAPAR":
+        return model.fapar(canopy, geometry).numpy()
+    if name == "fCover":
+        return model.fcover(canopy).numpy()
+    leaf = {"CCC": "Cab", "CWC": "Cw", "CDMC": "Cm"}.get(name)
+    return (column["LAI"] * column[leaf] if leaf else column[name]).numpy()

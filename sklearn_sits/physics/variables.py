@@ -1,0 +1,194 @@
+"""Variables of leaf, canopy and soil: names, units, bounds, and how they are distributed."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from sklearn_sits.physics.distributions import TruncatedNormal
+
+__all__ = [
+    "GEOMETRY",
+    "RETRIEVAL_BOUNDS",
+    "SIMULATION_PRIORS",
+    "VARIABLES",
+    "Prior",
+    "Variable",
+    "sample_geometry",
+    "sample_variables",
+]
+
+
+class Variable(NamedTuple):
+    """An input of the model.
+
+    Parameters
+    ----------
+    name : str
+        Name.
+    unit : str
+        Unit, empty if there is none.
+    low, high : float
+        Bounds within which the model is used.
+    description : str
+        What it is.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    description: str
+
+
+VARIABLES = (
+    Variable("N", "", 1.0, 3.5, "leaf structure"),
+    Variable("Cab", "µg/cm²", 0.0, 120.0, "leaf chlorophyll a and b"),
+    Variable("Car", "µg/cm²", 0.0, 40.0, "leaf carotenoids"),
+    Variable("Cbrown", "", 0.0, 2.0, "leaf brown pigments"),
+    Variable("Cw", "cm", 0.0, 0.1, "leaf equivalent water thickness"),
+    Variable("Cm", "g/cm²", 0.0, 0.05, "leaf dry matter"),
+    Variable("LAI", "m²/m²", 0.0, 15.0, "leaf area index"),
+    Variable("ALA", "°", 0.0, 90.0, "average leaf angle, from the horizontal"),
+    Variable("hspot", "", 0.0, 1.0, "hot spot: leaf size over canopy height"),
+    Variable("psoil", "", 0.0, 1.0, "share of the dry soil in the mixture with the wet one"),
+    Variable("rsoil", "", 0.0, 3.5, "brightness of the soil, a factor"),
+)
+GEOMETRY = (
+    Variable("sun zenith", "°", 0.0, 85.0, "angle of the sun from the zenith"),
+    Variable("view zenith", "°", 0.0, 85.0, "angle of the sensor from the zenith"),
+    Variable("relative azimuth", "°", -360.0, 360.0, "azimuth of the sun minus of the sensor"),
+)
+
+# Support of the latent variables of PROSAIL-VAE (Zérah et al. 2024).
+RETRIEVAL_BOUNDS = {
+    "N": (1.2, 1.8),
+    "Cab": (20.0, 90.0),
+    "Car": (5.0, 23.0),
+    "Cbrown": (0.0, 2.0),
+    "Cw": (0.0075, 0.075),
+    "Cm": (0.003, 0.011),
+    "LAI": (0.0, 10.0),
+    "ALA": (30.0, 80.0),
+    "hspot": (0.0, 0.5),
+    "psoil": (0.0, 1.0),
+    "rsoil": (0.3, 3.5),
+}
+
+
+class Prior(NamedTuple):
+    """Truncated normal distribution of a variable, which narrows as the LAI grows.
+
+    Parameters
+    ----------
+    mean, std : float
+        Mean and standard deviation before the truncation; an infinite one is the uniform
+        distribution.
+    low, high : float
+        Bounds at LAI = 0.
+    dense_low, dense_high : float
+        Bounds at the largest LAI, if variables are distributed together.
+    """
+
+    mean: float
+    std: float
+    low: float
+    high: float
+    dense_low: float
+    dense_high: float
+
+
+# Simulations for the supervised network of Zérah et al. 2024, after the Sentinel-2 ATBD of
+# biophysical variables (Weiss, Baret and Jay 2020).
+SIMULATION_PRIORS = {
+    "N": Prior(1.5, 0.3, 1.2, 2.2, 1.3, 1.8),
+    "Cab": Prior(45.0, 30.0, 20.0, 90.0, 45.0, 90.0),
+    "Car": Prior(11.0, 5.0, 5.0, 23.0, 5.0, 23.0),
+    "Cbrown": Prior(0.0, 0.3, 0.0, 2.0, 0.0, 0.2),
+    "Cw": Prior(0.025, 0.02, 0.0075, 0.075, 0.015, 0.055),
+    "Cm": Prior(0.005, 0.005, 0.003, 0.011, 0.003, 0.011),
+    "LAI": Prior(2.0, 3.0, 0.0, 15.0, 0.0, 15.0),
+    "ALA": Prior(60.0, 30.0, 30.0, 80.0, 55.0, 65.0),
+    "hspot": Prior(0.2, 0.5, 0.1, 0.5, 0.1, 0.5),
+    "psoil": Prior(0.5, float("inf"), 0.0, 1.0, 0.0, 1.0),
+    "rsoil": Prior(1.2, 2.0, 0.3, 3.5, 0.5, 1.2),
+}
+# Cosines of the sun and view zenith that the encoder of the paper was scaled to.
+_SUN_COSINE = (0.3421, 0.9275)
+_VIEW_COSINE = (0.9796, 1.0)
+
+
+def sample_variables(
+    n: int,
+    priors: Mapping[str, Prior] = SIMULATION_PRIORS,
+    *,
+    codistribution: bool = True,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draw leaf, canopy and soil variables.
+
+    Parameters
+    ----------
+    n : int
+        Number of draws.
+    priors : mapping of str to Prior, default=SIMULATION_PRIORS
+        Prior of each of `VARIABLES`, by name.
+    codistribution : bool, default=True
+        Whether the bounds narrow with the LAI: dense canopies have neither pale leaves nor
+        bright soils [1]_. A value keeps its relative place between the bounds.
+    generator : torch.Generator, default=None
+        Source of random numbers.
+
+    Returns
+    -------
+    Tensor of shape (n, 11), float64
+        In the order and units of `VARIABLES`.
+
+    Raises
+    ------
+    ValueError
+        If the priors are not those of all variables.
+
+    References
+    ----------
+    .. [1] Weiss, Baret and Jay, "S2ToolBox Level 2 products: LAI, FAPAR, FCOVER", version 2.0,
+       2020.
+    """
+    names = [variable.name for variable in VARIABLES]
+    if set(priors) != set(names):
+        raise ValueError(f"priors must name {names}, got {list(priors)}.")
+    table = torch.tensor([priors[name] for name in names], dtype=torch.float64)
+    mean, std, low, high, dense_low, dense_high = table.unbind(-1)
+    # A standard deviation of a thousand widths is uniform to six digits.
+    std = torch.minimum(std, 1e3 * (high - low))
+    values = TruncatedNormal(mean, std, low, high).rsample((n,), generator=generator)
+    if not codistribution:
+        return values
+    lai = names.index("LAI")
+    density = (values[:, lai] / high[lai]).unsqueeze(-1)
+    start = low + density * (dense_low - low)
+    stop = high + density * (dense_high - high)
+    return start + (values - low) / (high - low) * (stop - start)
+
+
+def sample_geometry(n: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw geometries of a sun-synchronous sensor that looks near nadir, like Sentinel-2.
+
+    Parameters
+    ----------
+    n : int
+        Number of draws.
+    generator : torch.Generator, default=None
+        Source of random numbers.
+
+    Returns
+    -------
+    Tensor of shape (n, 3), float64
+        Sun zenith (22.0-70.0), view zenith (0-11.6), both uniform in their cosine, and relative
+        azimuth (0-360), in degrees.
+    """
+    uniform = torch.rand(n, 3, dtype=torch.float64, generator=generator)
+    bounds = torch.tensor([_SUN_COSINE, _VIEW_COSINE], dtype=torch.float64)
+    cosine = bounds[:, 0] + (bounds[:, 1] - bounds[:, 0]) * uniform[:, :2]
+    return torch.cat([torch.rad2deg(torch.acos(cosine)), 360 * uniform[:, 2:]], dim=-1)
