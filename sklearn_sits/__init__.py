@@ -4,6 +4,7 @@ from sklearn_sits.linear_interpolator import LinearInterpolator
 from sklearn_sits.mtan_mlp import MTANMLPClassifier
 from sklearn_sits.mtan_svgp import MTANSVGPClassifier
 from sklearn_sits.packing import pack, pack_frame, unpack
+from sklearn_sits.prosail_vae import ProsailVAERegressor, reconstruction_score
 from sklearn_sits.svgp import SVGPClassifier
 
 __version__ = "0.1.0.dev0"
@@ -12,8 +13,10 @@ __all__ = [
     "LinearInterpolator",
     "MTANMLPClassifier",
     "MTANSVGPClassifier",
+    "ProsailVAERegressor",
     "SVGPClassifier",
     "pack",
     "pack_frame",
+    "reconstruction_score",
     "unpack",
 ]

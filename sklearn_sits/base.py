@@ -18,6 +18,7 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_sits.nn.layers import set_generator
+from sklearn_sits.torch_state import TorchStateMixin, check_device
 from sklearn_sits.training import predict_in_batches, train
 
 __all__ = ["TorchClassifier"]
@@ -29,7 +30,7 @@ _STEPS_PER_EPOCH = 30
 _MIN_BATCH, _MAX_BATCH = 32, 1024
 
 
-class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
+class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
     """Classifier with a PyTorch module, trained on minibatches (abstract).
 
     A subclass checks its input, loads batches and builds its module; this class validates
@@ -99,18 +100,12 @@ class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         FloatingPointError
             If the training diverges.
         """
-        previous = dict(vars(self))
-        try:
+        with self._all_or_nothing():
             return self._fit(X, y, sample_weight)
-        except BaseException:
-            # Interrupted or failed: as it was before, be that fitted or not.
-            vars(self).clear()
-            vars(self).update(previous)
-            raise
 
     def _fit(self, X, y, sample_weight):
         warm = self.warm_start and self.__sklearn_is_fitted__()
-        device = _check_device(self.device)
+        device = check_device(self.device)
         previous = getattr(self, "_module_params", {})
         self._module_params = {name: getattr(self, name) for name in self._module_param_names}
         X = self._check_X(X, reset=not warm)
@@ -134,7 +129,7 @@ class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         if warm:
             module = self._make_module(len(classes), self.n_inducing_)
             _check_same_shapes(module, self.state_, previous, self._module_params)
-            module.load_state_dict(_to_tensors(self.state_))
+            module.load_state_dict(self._state_tensors())
             module.to(dtype)
         else:
             module = self._initialise(
@@ -221,28 +216,12 @@ class TorchClassifier(ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
         training, validation = next(splitter.split(rows, labels[rows]))
         return rows[training], rows[validation]
 
-    def __sklearn_is_fitted__(self):
-        return hasattr(self, "state_")
-
-    def _restore(self):
-        """Rebuild the module from the arrays, in double precision."""
-        module = self._make_module(len(self.classes_), self.n_inducing_).double()
-        module.load_state_dict(_to_tensors(self.state_))
-        self._module = module.eval().requires_grad_(False)
-
-    def __getstate__(self):
-        state = super().__getstate__().copy()
-        state.pop("_module", None)
-        return state
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        if self.__sklearn_is_fitted__():
-            self._restore()
+    def _build_module(self):
+        return self._make_module(len(self.classes_), self.n_inducing_)
 
     def _apply(self, X, function):
         """Apply a function of the module and the representation to checked X."""
-        device = _check_device(self.device)
+        device = check_device(self.device)
         module = self._module.to(device)
         return predict_in_batches(
             lambda batch: function(module.head, module(**batch)),
@@ -356,30 +335,3 @@ def _check_same_shapes(module, state, previous, params):
             "warm_start=True continues the model of the previous fit, whose shape would change "
             f"with {', '.join(changed)}."
         )
-
-
-def _check_device(device):
-    """Return the torch device that a parameter names."""
-    if str(device) == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(device)
-    except RuntimeError as error:
-        raise ValueError(
-            f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N', got {device!r}."
-        ) from error
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(
-            f"device={str(device)!r} is not supported, expected 'auto', 'cpu' or 'cuda': double "
-            "precision is needed."
-        )
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={str(device)!r} is not available, PyTorch sees "
-            f"{torch.cuda.device_count()} CUDA devices."
-        )
-    return device
-
-
-def _to_tensors(state):
-    return {name: torch.from_numpy(np.array(value)) for name, value in state.items()}

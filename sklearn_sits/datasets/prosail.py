@@ -47,7 +47,8 @@ def make_prosail(
 ):
     """Simulate what a sensor sees of canopies of known traits, with PROSAIL.
 
-    Leaf, canopy and soil are drawn from the distributions of [1]_ and seen under the sun and view
+    Leaf, canopy and soil are drawn from the distributions of [1]_, soils that would reflect more
+    light than they get left out, and seen under the sun and view
     angles of Sentinel-2: the training data of a regression that needs no field measurements.
 
     Parameters
@@ -117,7 +118,9 @@ def make_prosail(
     model = Prosail(sensor, bands)
     (rng,) = generators(random_state, 1)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    canopy = sample_variables(n_samples, priors, codistribution=codistribution, generator=generator)
+    canopy = sample_variables(
+        n_samples, priors, codistribution=codistribution, max_soil=1.0, generator=generator
+    )
     geometry = sample_geometry(n_samples, generator)
     with torch.no_grad():
         X = torch.cat([model(canopy, geometry), geometry], dim=1).numpy()

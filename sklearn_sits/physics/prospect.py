@@ -75,7 +75,7 @@ class Prospect(nn.Module):
         within = 1 - inside
         rebound = within * tau
         through = inside * tau / (1 - rebound * rebound)
-        tiny = 1e-30 if tau.dtype == torch.float32 else 1e-200
+        tiny = 1e-18 if tau.dtype == torch.float32 else 1e-150
         t = (outside * through).clamp_min(tiny)
         r = (1 - outside) + rebound * t
         t_cone = cone * through

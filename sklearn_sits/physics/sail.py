@@ -154,15 +154,12 @@ class _Direction(NamedTuple):
         inclination = _constant(CLASS_CENTRES, zenith) * (math.pi / 180)
         sine, cosine = torch.sin(zenith), torch.cos(zenith)
         c, s = torch.cos(inclination) * cosine, torch.sin(inclination) * sine
-        # A leaf that shows one side only turns at pi; the mask keeps the slope of acos at -1 out.
+        # A leaf that shows one side only turns at pi; the mask keeps the slope of acos at 1 out.
         ends = torch.maximum(s, c)
         eps = torch.finfo(s.dtype).eps
         mask = 0.5 + 0.5 * torch.sign(s - c)
         turn = math.pi - mask * torch.acos((c / ends).clamp_max(1 - eps))
-        # The projection is an integral that ends where its integrand is zero: its derivative
-        # with respect to the end is zero.
-        end = turn.detach()
-        projection = (2 / math.pi) * ((end - math.pi / 2) * c + torch.sin(end) * s)
+        projection = (2 / math.pi) * ((turn - math.pi / 2) * c + torch.sin(turn) * s)
         extinction = (leaf_angles * projection).sum(-1, keepdim=True) / cosine
         return cls(sine, cosine, c, s, turn, ends, extinction)
 
@@ -276,7 +273,7 @@ def _hot_spot(sun, view, azimuth, lai, hspot):
     across = 2 * torch.sin(0.5 * azimuth)
     squared = (tan_sun - tan_view) ** 2 + tan_sun * tan_view * across * across
     distance = torch.sqrt(squared.clamp_min(eps * eps))
-    alpha = 2 * distance / (hspot.clamp_min(eps) * (ks + ko))
+    alpha = 2 * distance / (hspot.clamp_min(1e-6 * eps) * (ks + ko))
     alpha = alpha.clamp(1e-6, 1e6)
     # Steps of equal weight in the decay of the correlation, from the top to the bottom.
     step = _constant(range(1, _HOT_SPOT_STEPS + 1), lai) / _HOT_SPOT_STEPS

@@ -8,7 +8,7 @@ __all__ = ["exp1", "exp3"]
 
 _EULER_GAMMA = 0.5772156649015329
 # Below the split a polynomial of Ein(x) = E1(x) + log(x) + gamma, above it one of x e^x E1(x) in
-# (x - split) / (x + split); degrees for relative errors below 1e-7 and 1e-12.
+# (x - split) / (x + split); degrees for errors near those of rounding.
 _SPLIT = 2.0
 _DEGREE = {torch.float32: 7, torch.float64: 16}
 
@@ -71,18 +71,36 @@ class _Exp3(torch.autograd.Function):
 
     @staticmethod
     def forward(x):
-        exp, e1 = _exp_and_exp1(x.clamp_min(torch.finfo(x.dtype).tiny))
+        exp, e1 = _exp_and_exp1(x + torch.finfo(x.dtype).tiny)
         e2 = exp - x * e1
         return 0.5 * (exp - x * e2), e2
 
     @staticmethod
     def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(output[1])
+        ctx.save_for_backward(*inputs, output[1])
         ctx.mark_non_differentiable(output[1])
 
     @staticmethod
     def backward(ctx, grad, _):
-        return -grad * ctx.saved_tensors[0]
+        return -grad * _E2.apply(*ctx.saved_tensors)
+
+
+class _E2(torch.autograd.Function):
+    """E2 of the first input, which is known, with its derivative: exp3 is twice differentiable."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x, e2):
+        return e2.clone()
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(inputs[0])
+
+    @staticmethod
+    def backward(ctx, grad):
+        return -grad * exp1(ctx.saved_tensors[0]), None
 
 
 def _exp_and_exp1(x):

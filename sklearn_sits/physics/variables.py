@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from sklearn_sits.physics.distributions import TruncatedNormal
+from sklearn_sits.physics.tables import load_tables
 
 __all__ = [
     "GEOMETRY",
@@ -124,6 +125,7 @@ def sample_variables(
     priors: Mapping[str, Prior] = SIMULATION_PRIORS,
     *,
     codistribution: bool = True,
+    max_soil: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Tensor:
     """Draw leaf, canopy and soil variables.
@@ -137,6 +139,9 @@ def sample_variables(
     codistribution : bool, default=True
         Whether the bounds narrow with the LAI: dense canopies have neither pale leaves nor
         bright soils [1]_. A value keeps its relative place between the bounds.
+    max_soil : float or None, default=None
+        Draw soils again that would reflect more than this at some wavelength: the distributions
+        of the paper reach 1.8.
     generator : torch.Generator, default=None
         Source of random numbers.
 
@@ -148,7 +153,7 @@ def sample_variables(
     Raises
     ------
     ValueError
-        If the priors are not those of all variables.
+        If the priors are not those of all variables, or allow no soil below `max_soil`.
 
     References
     ----------
@@ -162,14 +167,31 @@ def sample_variables(
     mean, std, low, high, dense_low, dense_high = table.unbind(-1)
     # A standard deviation of a thousand widths is uniform to six digits.
     std = torch.minimum(std, 1e3 * (high - low))
-    values = TruncatedNormal(mean, std, low, high).rsample((n,), generator=generator)
-    if not codistribution:
-        return values
     lai = names.index("LAI")
-    density = (values[:, lai] / high[lai]).unsqueeze(-1)
-    start = low + density * (dense_low - low)
-    stop = high + density * (dense_high - high)
-    return start + (values - low) / (high - low) * (stop - start)
+    if max_soil is not None and _soil(low.unsqueeze(0)) > max_soil:
+        raise ValueError(f"max_soil={max_soil} is below the darkest soil of the priors.")
+
+    def draw(count):
+        values = TruncatedNormal(mean, std, low, high).rsample((count,), generator=generator)
+        if not codistribution:
+            return values
+        density = (values[:, lai] / high[lai]).unsqueeze(-1)
+        start = low + density * (dense_low - low)
+        stop = high + density * (dense_high - high)
+        return start + (values - low) / (high - low) * (stop - start)
+
+    values = draw(n)
+    while max_soil is not None and len(bright := torch.nonzero(_soil(values) > max_soil)):
+        values[bright[:, 0]] = draw(len(bright))
+    return values
+
+
+def _soil(values):
+    """Return the largest reflectance of the mixture of dry and wet soil."""
+    tables = load_tables()
+    dry, wet = tables.dry_soil.max(), tables.wet_soil.max()
+    dryness, brightness = values[:, -2:].unbind(-1)
+    return brightness * (dryness * dry + (1 - dryness) * wet)
 
 
 def sample_geometry(n: int, generator: torch.Generator | None = None) -> Tensor:

@@ -1,0 +1,183 @@
+"""Vegetation traits: field measurements of LAI, and simulations of which everything is known.
+
+The field protocol predicts at the images before and after a measurement and interpolates linearly
+to its day. No measurement is used to fit or to choose anything: the models see the unlabelled
+spectra of the file only. Predictions of three published models on the same rows come with the data.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+from scipy.stats import norm
+from sklearn.compose import TransformedTargetRegressor
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from systems import print_table
+
+from sklearn_sits import ProsailVAERegressor
+from sklearn_sits.datasets import make_prosail
+
+TARGETS = ["LAI", "Cab", "CCC", "CWC"]
+OBJECTIVES = ["simulations", "self-supervised", "hybrid"]
+PEERS = {
+    "snap_v2": "SNAP",
+    "prosailvae_authors": "PROSAIL-VAE, authors'",
+    "mlpreg_authors": "MLP-Reg, authors'",
+}
+N_BOOTSTRAP = 2000
+
+
+def load(folder):
+    """Return the unlabelled spectra, those around each measurement, and what peers predict."""
+    file = np.load(folder / "s2_lai_field_dev.npz", allow_pickle=False)
+    peers = np.load(folder / "lai_peers_dev.npz", allow_pickle=False)
+    # The angles of the file are named; ours are sun zenith, view zenith, relative azimuth.
+    spectra = np.hstack([file["spectra"], file["spectra_angles"]])
+    before = np.hstack([file["refl_pre"], file["ang_pre"]])
+    after = np.hstack([file["refl_post"], file["ang_post"]])
+    gap_before = np.abs(file["field_day"] - file["day_pre"])
+    gap_after = np.abs(file["day_post"] - file["field_day"])
+    weight = gap_after / np.maximum(gap_before + gap_after, 1)
+    return spectra, before, after, weight, file["lai"].astype(float), peers
+
+
+def crps(error, std):
+    """Return the mean continuous ranked probability score of normal predictions."""
+    if std is None:
+        return np.abs(error).mean()
+    z = error / std
+    return np.mean(std * (z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - np.pi**-0.5))
+
+
+def field_scores(prediction, std, lai):
+    """Return RMSE, bias, r, coverage of 50, 90 and 95 % intervals, width of the last, CRPS."""
+    error = prediction - lai
+    scores = [np.sqrt(np.mean(error**2)), error.mean(), np.corrcoef(prediction, lai)[0, 1]]
+    if std is None:
+        scores += [np.nan] * 4
+    else:
+        scores += [np.mean(np.abs(error) < norm.ppf(0.5 + c / 2) * std) for c in (0.5, 0.9, 0.95)]
+        scores.append(np.mean(2 * norm.ppf(0.975) * std))
+    return np.array([*scores, crps(error, std)])
+
+
+def paired_interval(squares, others, rng):
+    """Return the 95 % bootstrap interval of a difference of RMSE, rows drawn together.
+
+    `squares` are the squared errors of each seed, (n_seeds, n); `others` those of a peer, (n,).
+    """
+    n = len(others)
+    rows = rng.integers(0, n, size=(N_BOOTSTRAP, n))
+    ours = np.sqrt(squares[:, rows].mean(-1)).mean(0)
+    return np.quantile(ours - np.sqrt(others[rows].mean(-1)), [0.025, 0.975])
+
+
+def fmt(values, digits=3):
+    values = np.atleast_2d(values)
+    mean, std = values.mean(0), values.std(0)
+    cells = [
+        f"{m:.{digits}f}" + f" ± {s:.{digits}f}" * (len(values) > 1)
+        for m, s in zip(mean, std, strict=True)
+    ]
+    return ["" if "nan" in cell else cell for cell in cells]
+
+
+def field(folder, seeds, models):
+    spectra, before, after, weight, lai, peers = load(folder)
+    squares = {name: (peers[key] - lai) ** 2 for key, name in PEERS.items()}
+    rows = []
+    for key, name in PEERS.items():
+        std = peers[key + "_std"] if key + "_std" in peers else None
+        rows.append([name, *fmt(field_scores(peers[key], std, lai)), "", "", ""])
+    rng = np.random.default_rng(0)
+    for objective in models:
+        scores, errors, seconds, misfits = [], [], [], []
+        for seed in range(seeds):
+            model = ProsailVAERegressor(objective=objective, random_state=seed)
+            start = time.perf_counter()
+            model.fit(spectra)
+            seconds.append(time.perf_counter() - start)
+            (first, first_std), (last, last_std) = (
+                model.predict(X, return_std=True) for X in (before, after)
+            )
+            prediction = weight * first + (1 - weight) * last
+            std = weight * first_std + (1 - weight) * last_std
+            scores.append(field_scores(prediction, std, lai))
+            errors.append((prediction - lai) ** 2)
+            misfits.append(model.misfit_)
+        intervals = [
+            paired_interval(np.array(errors), squares[name], rng) for name in PEERS.values()
+        ]
+        cells = [f"{low:+.2f} to {high:+.2f}" for low, high in intervals[:2]]
+        rows.append(
+            [objective, *fmt(np.array(scores)), *cells, fmt(np.array(seconds)[:, None], 1)[0]]
+        )
+        print(*rows[-1], f"misfit {np.mean(misfits):.2f}", sep=" | ", flush=True)
+    print(
+        f"\n## LAI in the field, {len(lai)} rows, fitted on {len(spectra)} spectra, {seeds} seeds\n"
+    )
+    columns = ["RMSE", "bias", "r", "in 50 %", "in 90 %", "in 95 %", "width 95 %", "CRPS"]
+    print_table(["", *columns, "RMSE - SNAP", "RMSE - PROSAIL-VAE", "fit s"], rows)
+
+
+def simulated(seeds, n_train, n_test):
+    X, y = make_prosail(n_test, targets=TARGETS, random_state=10_000)
+    rows = []
+    for name in ("MLPRegressor", "simulations"):
+        errors, covers, fit_s, predict_s = [], [], [], []
+        for seed in range(seeds):
+            start = time.perf_counter()
+            if name == "MLPRegressor":
+                network = MLPRegressor((64, 64), early_stopping=True, random_state=seed)
+                model = TransformedTargetRegressor(
+                    make_pipeline(StandardScaler(), network), transformer=StandardScaler()
+                ).fit(*make_prosail(n_train, targets=TARGETS, random_state=seed))
+            else:
+                model = ProsailVAERegressor(
+                    TARGETS, objective=name, n_simulations=n_train, random_state=seed
+                ).fit(X)
+            fit_s.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            prediction = model.predict(X)
+            predict_s.append(time.perf_counter() - start)
+            errors.append(np.sqrt(np.mean((prediction - y) ** 2, axis=0)))
+            if name != "MLPRegressor":
+                low, high = model.predict_interval(X)
+                covers.append(np.mean((y >= low) & (y <= high), axis=0))
+        rows.append(
+            [
+                f"{name}, RMSE",
+                *fmt(errors),
+                fmt(np.array(fit_s)[:, None], 1)[0],
+                f"{np.mean(predict_s):.2f}",
+            ]
+        )
+        if covers:
+            rows.append([f"{name}, in 95 %", *fmt(covers), "", ""])
+    print(f"\n## {n_test} simulated spectra, {n_train} to train, {seeds} seeds\n")
+    print_table(["", *TARGETS, "fit s", "predict s"], rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of the field data")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--objectives", nargs="+", default=OBJECTIVES, choices=OBJECTIVES)
+    parser.add_argument("--quick", action="store_true", help="one seed, few simulations")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    seeds = 1 if args.quick else args.seeds
+    simulated(min(seeds, 3), 10_000 if args.quick else 100_000, 20_000)
+    if args.data:
+        field(args.data, seeds, args.objectives)
+
+
+if __name__ == "__main__":
+    main()
