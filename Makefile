@@ -40,6 +40,7 @@ demo: $(STAMP)  ## Run the land cover example
 # Up to 20,000 series: without options, benchmarks/scale.py takes 92,000.
 bench: $(STAMP)  ## Run the benchmarks, land cover with DATA=folder of the data
 	$(BIN)/python benchmarks/interpolator.py
+	$(BIN)/python benchmarks/prosail.py --train
 	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep
 	$(BIN)/python benchmarks/landcover.py $(if $(DATA),--data "$(DATA)")
 

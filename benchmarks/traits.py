@@ -135,7 +135,9 @@ def simulated(seeds, n_train, n_test):
         for seed in range(seeds):
             start = time.perf_counter()
             if name == "MLPRegressor":
-                network = MLPRegressor((64, 64), early_stopping=True, random_state=seed)
+                network = MLPRegressor(
+                    hidden_layer_sizes=(64, 64), early_stopping=True, random_state=seed
+                )
                 model = TransformedTargetRegressor(
                     make_pipeline(StandardScaler(), network), transformer=StandardScaler()
                 ).fit(*make_prosail(n_train, targets=TARGETS, random_state=seed))

@@ -27,7 +27,7 @@ __all__ = ["TorchClassifier"]
 _MAX_SAMPLE = 4096
 # The automatic batch size aims at this number of steps per epoch, within these bounds.
 _STEPS_PER_EPOCH = 30
-_MIN_BATCH, _MAX_BATCH = 32, 1024
+_MIN_BATCH, _MAX_BATCH = 32, 2048
 
 
 class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):

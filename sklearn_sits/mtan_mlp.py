@@ -51,7 +51,7 @@ class MTANMLPClassifier(MTANMixin, TorchClassifier):
     max_iter : int, default=15
         Number of epochs.
     batch_size : int or "auto", default="auto"
-        Series per training step. "auto" makes about 30 steps per epoch of 32 to 1024 series.
+        Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-3
         Peak of the learning rate, which rises and falls once over the
         epochs.
