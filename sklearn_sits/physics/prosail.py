@@ -20,8 +20,8 @@ __all__ = ["Prosail", "check_degrees", "check_values"]
 
 _PAR = (400.0, 700.0)  # nm
 _PAR_NODES = 24
-# Spectra whose arrays stay in the cache of a core.
-_CACHED = 2048
+# Spectra times wavelengths whose arrays stay in the cache of a core.
+_CACHED = 65_536
 
 
 class Prosail(nn.Module):
@@ -125,7 +125,7 @@ class Prosail(nn.Module):
         TypeError
             If an input is not a floating tensor.
         """
-        return self._chunked(self._bands, variables, geometry, check)
+        return self._chunked(self._bands, self._at_nodes, variables, geometry, check)
 
     def spectrum(self, variables: Tensor, geometry: Tensor, *, check: bool = True) -> Tensor:
         """Compute the top-of-canopy reflectance at 400, 401, ..., 2500 nm.
@@ -148,7 +148,7 @@ class Prosail(nn.Module):
         ValueError, TypeError
             See `forward`.
         """
-        return self._chunked(self._everywhere, variables, geometry, check)
+        return self._chunked(self._everywhere, self._everywhere, variables, geometry, check)
 
     def fapar(self, variables: Tensor, geometry: Tensor, *, check: bool = True) -> Tensor:
         """Compute the fraction of photosynthetically active radiation that leaves absorb.
@@ -172,7 +172,7 @@ class Prosail(nn.Module):
         ValueError, TypeError
             See `forward`.
         """
-        return self._chunked(self._absorbed, variables, geometry, check)
+        return self._chunked(self._absorbed, self._at_par, variables, geometry, check)
 
     def fcover(self, variables: Tensor, *, check: bool = True) -> Tensor:
         """Compute the fraction of the ground that leaves cover, seen from above.
@@ -206,7 +206,7 @@ class Prosail(nn.Module):
         absorbed = absorbed_fraction(leaf, soil, leaf_angles, variables[:, 6], geometry[:, 0])
         return absorbed @ self._par_weights.to(variables)
 
-    def _chunked(self, function, variables, geometry, check):
+    def _chunked(self, function, canopy, variables, geometry, check):
         if check and not torch.compiler.is_compiling():
             check_values(variables, "variables", VARIABLES)
             check_values(geometry, "geometry", GEOMETRY)
@@ -214,10 +214,10 @@ class Prosail(nn.Module):
         shape = torch.broadcast_shapes(variables.shape[:-1], geometry.shape[:-1])
         variables = variables.expand(*shape, len(VARIABLES)).reshape(-1, len(VARIABLES))
         geometry = geometry.to(variables).expand(*shape, 3).reshape(-1, 3)
-        size = self.chunk_size
+        size, n_wavelengths = self.chunk_size, canopy.leaf.absorption.shape[1]
         graph = torch.is_grad_enabled() and (variables.requires_grad or geometry.requires_grad)
         if not graph and variables.device.type == "cpu":
-            size = min(size, _CACHED)
+            size = min(size, max(1, _CACHED // n_wavelengths))
         if len(variables) <= size:
             result = function(variables, geometry)
         else:
