@@ -35,7 +35,6 @@ from sklearn_sits.physics import SENSORS, VARIABLES, Prosail, sample_geometry, s
 
 BATCH, GPU_BATCH = 4096, 65_536
 MANY = 100_000  # spectra whose peak memory is measured
-CHUNK = 128  # spectra at once, where there are 745 or 2101 wavelengths
 JAX_BATCH = 16  # of 16, 64, 256 and 1,024 the fastest
 NODES = [1, 2, 3, 4, 5, 6, 8, "exact"]
 DEFAULT = 3
@@ -99,7 +98,7 @@ def accuracy(draw, n):
     rows = []
     types = torch.float64, torch.float32
     for sensor in SENSORS:
-        models = {q: Prosail(sensor, quadrature=q, chunk_size=CHUNK) for q in ("exact", DEFAULT)}
+        models = {q: Prosail(sensor, quadrature=q) for q in ("exact", DEFAULT)}
         if not rows:
             spectrum = models["exact"].spectrum
             cells = [difference(spectrum, dtype, expected) for dtype in types]
@@ -177,12 +176,9 @@ def our_cases(batch, device, compiled):
         call()
         seconds = time.perf_counter() - start
         cases.append(Case(f"torch.compile, {name}", call, batch, seconds))
-    for options in [{}, {"chunk_size": CHUNK}] if device == "cpu" else [{}]:
-        model = Prosail(quadrature="exact", **options).to(device)
-        note = f"chunk_size={CHUNK}" if options else "default chunk_size"
-        cases.append(Case(f'"exact", forward, {note}', forward(model, *inputs), batch))
-        call = forward(model.spectrum, *inputs)
-        cases.append(Case(f"full spectrum, forward, {note}", call, batch))
+    model = Prosail(quadrature="exact").to(device)
+    cases.append(Case('"exact", forward', forward(model, *inputs), batch))
+    cases.append(Case("full spectrum, forward", forward(model.spectrum, *inputs), batch))
     return cases
 
 
@@ -263,7 +259,6 @@ def node_table(n, rounds, seconds):
     timed = priors(BATCH, torch.Generator().manual_seed(1)).float().split([11, 3], dim=1)
     inputs = [part.contiguous() for part in timed]
     models = {q: Prosail(quadrature=q, chunk_size=BATCH) for q in NODES}
-    models["exact"].chunk_size = CHUNK
     with torch.no_grad():
         bands = {q: model(variables, geometry) for q, model in models.items()}
     cases = [Case(str(q), forward(m, *inputs), BATCH) for q, m in models.items()]

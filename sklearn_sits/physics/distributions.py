@@ -232,6 +232,8 @@ class TruncatedNormal(Distribution):
         ----------
         batch_shape : torch.Size
             Shape that the one of this distribution is expanded to.
+        _instance : TruncatedNormal, default=None
+            Object to fill, for subclasses with other arguments.
 
         Returns
         -------
