@@ -43,7 +43,7 @@ class Prosail(nn.Module):
         for a band of more than 200 nm or with a response far outside of its main part.
     chunk_size : int, default=8192
         Largest number of spectra computed at once. More of them are computed in turn, and once
-        again in the backward pass, so that the memory does not grow with their number.
+        again in the backward pass, so that the arrays in use do not grow with their number.
 
     Raises
     ------
