@@ -15,11 +15,12 @@ from sklearn.utils.validation import (
 )
 
 from sklearn_sits.nn.encoder import ResidualEncoder
-from sklearn_sits.physics import VARIABLES, Prosail, Sensor, TruncatedNormal
+from sklearn_sits.physics import VARIABLES, Prosail, Sensor
 from sklearn_sits.physics.variables import SIMULATION_PRIORS, Prior
 from sklearn_sits.reflectances import check_reflectances, evenly_spaced_sensor
 from sklearn_sits.torch_state import TorchStateMixin, check_device
-from sklearn_sits.vae_training import NOMINAL_ANGLES, Simulator, VAEModule, train_vae
+from sklearn_sits.trait_posterior import TraitPosterior
+from sklearn_sits.vae_training import Simulator, VAEModule, train_vae
 
 __all__ = ["ProsailVAERegressor", "reconstruction_score"]
 
@@ -345,7 +346,7 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
                     torch.from_numpy(array[part].astype(np.float64)).to(device)
                     for array in (spectra, angles)
                 )
-                posterior = _Posterior(module, decoder, x, a, *bounds)
+                posterior = TraitPosterior(module, decoder, x, a, *bounds)
                 parts.append(function(posterior).cpu().numpy())
         return np.concatenate(parts)
 
@@ -507,33 +508,6 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
         check_is_fitted(self)
         n_bands = len(self.sensor_.bands)
         return self._predict(X, lambda posterior: posterior.reconstruct(), n_bands)
-
-
-class _Posterior:
-    """Distributions of the traits of a batch of spectra."""
-
-    def __init__(self, module, decoder, spectra, angles, low, high):
-        self.module, self.decoder, self.spectra = module, decoder, spectra
-        self.low, self.high = low, high
-        self.loc, self.scale = module(spectra, angles)
-        nominal = torch.tensor(NOMINAL_ANGLES).to(spectra).expand(len(spectra), 3)
-        self.geometry = angles if angles.shape[1] else nominal
-
-    def of(self, columns):
-        """Return the joint distribution of some traits, in their units."""
-        low, high = self.low[columns], self.high[columns]
-        loc, scale = self.loc[:, columns], self.scale[:, columns]
-        width = high - low
-        return TruncatedNormal(low + width * loc, width * scale, low, high, validate_args=False)
-
-    def reconstruct(self):
-        """Return the reflectances of the mean traits."""
-        mean = self.of(list(range(len(_VARIABLES)))).mean
-        return self.decoder(mean, self.geometry, check=False)
-
-    def misfit(self):
-        """Return the factor on standard deviations."""
-        return self.module.misfit(self.spectra - self.reconstruct())
 
 
 def reconstruction_score(estimator, X, y=None):

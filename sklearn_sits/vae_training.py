@@ -8,7 +8,7 @@ from torch import nn
 from tqdm import tqdm
 
 from sklearn_sits.nn.vae import kl_to_uniform, latent_nll, reconstruction_nll, sample_latents
-from sklearn_sits.physics import VARIABLES, sample_geometry, sample_variables
+from sklearn_sits.physics import VARIABLES, TruncatedNormal, sample_geometry, sample_variables
 
 __all__ = ["NOMINAL_ANGLES", "Simulator", "VAEModule", "train_vae"]
 
@@ -321,7 +321,7 @@ def train_vae(
         held_out = slice(n_simulations, None)
         noisy = simulator.add_noise(clean[held_out], generator)
         loc, scale = module(noisy, geometry[held_out, :n_angles])
-        mean = _unit_mean(loc, scale)[:, :n_variables]
+        mean = TruncatedNormal(loc, scale, 0.0, 1.0).mean[:, :n_variables]
         values = low[:n_variables] + (high - low)[:n_variables] * mean
         residuals = noisy - decoder(values, geometry[held_out], check=False)
         module.learn_residuals(residuals)
@@ -329,14 +329,6 @@ def train_vae(
     module.cpu()
     decoder.cpu()
     return history
-
-
-def _unit_mean(loc, scale):
-    """Return the mean of normal distributions truncated to [0, 1] of a loc within."""
-    a, b = -loc / scale, (1 - loc) / scale
-    mass = torch.special.ndtr(b.double()) - torch.special.ndtr(a.double())
-    edges = torch.exp(-0.5 * a * a) - torch.exp(-0.5 * b * b)
-    return (loc + scale * edges * (2 * torch.pi) ** -0.5 / mass.to(loc.dtype)).clamp(0, 1)
 
 
 def _optimise(module, objective, n_steps, learning_rate, phase, bar):
@@ -378,7 +370,7 @@ def _optimise(module, objective, n_steps, learning_rate, phase, bar):
 
 def _warn_if_collapsed(loc, scale, true):
     """Warn if the LAI of held-out simulations is not followed, or not narrowed, by its encoder."""
-    found, true = _unit_mean(loc, scale), true - true.mean()
+    found, true = TruncatedNormal(loc, scale, 0.0, 1.0).mean, true - true.mean()
     found = found - found.mean()
     correlation = (found @ true) / (found.norm() * true.norm()).clamp_min(1e-30)
     # Against the divergence of a uniform distribution of this share of the range.
