@@ -4,7 +4,8 @@ from sklearn_sits.linear_interpolator import LinearInterpolator
 from sklearn_sits.mtan_mlp import MTANMLPClassifier
 from sklearn_sits.mtan_svgp import MTANSVGPClassifier
 from sklearn_sits.packing import pack, pack_frame, unpack
-from sklearn_sits.prosail_vae import ProsailVAERegressor, reconstruction_score
+from sklearn_sits.prosail_vae import ProsailVAERegressor
+from sklearn_sits.reconstruction_score import reconstruction_score
 from sklearn_sits.svgp import SVGPClassifier
 
 __version__ = "0.1.0.dev0"

@@ -8,29 +8,29 @@ import torch
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import (
-    _check_feature_names_in,
-    _check_y,
-    check_is_fitted,
-)
+from sklearn.utils.validation import _check_feature_names_in, _check_y, check_is_fitted
 
+from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
-from sklearn_sits.physics import VARIABLES, Prosail, Sensor
-from sklearn_sits.physics.variables import SIMULATION_PRIORS, Prior
+from sklearn_sits.physics import Prosail, Sensor
 from sklearn_sits.reflectances import check_reflectances, evenly_spaced_sensor
+from sklearn_sits.series_posterior import most_likely_time_scale
+from sklearn_sits.simulator import Simulator
 from sklearn_sits.torch_state import TorchStateMixin, check_device
-from sklearn_sits.trait_posterior import TraitPosterior
-from sklearn_sits.vae_training import Simulator, VAEModule, train_vae
+from sklearn_sits.trait_predictions import TRAITS, TraitPredictionsMixin, check_targets
+from sklearn_sits.trait_priors import check_priors
+from sklearn_sits.vae_calibration import calibrate_encoder
+from sklearn_sits.vae_training import train_vae
 
-__all__ = ["ProsailVAERegressor", "reconstruction_score"]
+__all__ = ["ProsailVAERegressor"]
 
-_VARIABLES = tuple(variable.name for variable in VARIABLES)
-_TRAITS = (*_VARIABLES, "CCC", "CWC", "CDMC")
-_PREDICTED_AT_ONCE = 16_384
+_SERIES_FOR_TIME_SCALE = 500
 _BLUE = 500.0  # nm; shorter waves are scattered by what is left of the atmosphere
 
 
-class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, BaseEstimator):
+class ProsailVAERegressor(
+    TraitPredictionsMixin, TorchStateMixin, TransformerMixin, RegressorMixin, BaseEstimator
+):
     """Retrieval of vegetation traits by an auto-encoder whose decoder is PROSAIL [1]_.
 
     An encoder turns reflectances and angles into truncated normal distributions of the traits;
@@ -50,7 +50,7 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
     bands : sequence of str or None, default=None
         Bands of the sensor, in the order of X. None stands for those that look at the land
         surface; for Sentinel-2 B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
-    objective : {"hybrid", "self-supervised", "simulations"}, default="hybrid"
+    objective : {"self-supervised", "hybrid", "simulations"}, default="self-supervised"
         "simulations" maximises the likelihood of simulated traits and does not look at X: the
         MLP-Reg of [1]_. "self-supervised" starts from that and then maximises the likelihood of
         the spectra in X under the spread of the reconstructions, with `kl_weight` times the
@@ -58,22 +58,22 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
     priors : "paper" or mapping of str to Prior, default="paper"
         Distributions of the simulations, whose bounds are those of the traits. A mapping replaces
         the variables that it names.
-    n_simulations : int, default=50000
+    n_simulations : int, default=100000
         Number of simulations.
     noise : float, default=0.01
         Largest standard deviation of the noise in simulated reflectances.
-    n_hidden : int, default=32
+    n_hidden : int, default=64
         Units of the layers of the encoder.
     n_blocks : int, default=3
         Number of its residual blocks.
-    pretrain_iter : int, default=3000
+    pretrain_iter : int, default=6000
         Training steps on simulations.
     max_iter : int, default=400
         Training steps on X, unless `objective="simulations"`.
     batch_size : int, default=256
         Spectra per step on X; four times as many simulations.
-    learning_rate : float, default=1e-3
-        Start of the learning rate, half of it on X; it falls as a cosine.
+    learning_rate : float, default=3e-3
+        Start of the learning rate, a sixth of it on X; it falls as a cosine.
     n_mc_samples : int, default=16
         Draws of the traits per spectrum.
     kl_weight : float, default=2.0
@@ -83,6 +83,12 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
         those whose centre is below 500 nm, B2 of Sentinel-2.
     quadrature : int or "exact", default=3
         See :class:`~sklearn_sits.physics.Prosail`.
+    time_scale : float, "auto" or None, default=None
+        Days in which a trait changes by about what it varies between canopies: the prior of series
+        is then auto-regressive, a random walk of the logarithm of each trait whose variance grows
+        in this time to twice that of simulations. Every date, cloudy or not, gets what the dates
+        around it tell. "auto" takes the likeliest of 5, 10, 20, ..., 320 days for each trait. None
+        treats every date by itself.
     random_state : int, RandomState instance or None, default=None
         Seed of simulations, weights, batches and draws.
     device : str or torch.device, default="auto"
@@ -105,8 +111,10 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
     misfit_ : float
         Root mean square, over the spectra in X, of what the model cannot reproduce, in units of
         what it cannot in simulations. Above one the model is not the whole truth.
+    time_scale_ : float, ndarray of shape (14,) or None
+        Days in which traits change.
     state_ : dict of str to ndarray
-        Parameters of the encoder, and the scale of the residuals of simulations.
+        Parameters of the encoder, and what simulations showed about its errors.
 
     Notes
     -----
@@ -155,6 +163,7 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
         "kl_weight": [Interval(Real, 0, None, closed="left")],
         "excluded_bands": [StrOptions({"auto"}), "array-like"],
         "quadrature": [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"})],
+        "time_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
         "random_state": ["random_state"],
         "device": [str, torch.device],
         "verbose": ["verbose"],
@@ -166,20 +175,21 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
         *,
         sensor="Sentinel-2A",
         bands=None,
-        objective="hybrid",
+        objective="self-supervised",
         priors="paper",
-        n_simulations=50_000,
+        n_simulations=100_000,
         noise=0.01,
-        n_hidden=32,
+        n_hidden=64,
         n_blocks=3,
-        pretrain_iter=3000,
+        pretrain_iter=6000,
         max_iter=400,
         batch_size=256,
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         n_mc_samples=16,
         kl_weight=2.0,
         excluded_bands="auto",
         quadrature=3,
+        time_scale=None,
         random_state=None,
         device="auto",
         verbose=0,
@@ -201,6 +211,7 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
         self.kl_weight = kl_weight
         self.excluded_bands = excluded_bands
         self.quadrature = quadrature
+        self.time_scale = time_scale
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
@@ -246,9 +257,11 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
 
     def _fit(self, X, y):
         device = check_device(self.device)
-        _check_targets(self.targets)
+        check_targets(self.targets)
         sensor = self._make_sensor()
-        spectra, angles, seen, _ = check_reflectances(self, X, sensor=sensor, reset=True)
+        spectra, angles, seen, dates = check_reflectances(self, X, sensor=sensor, reset=True)
+        if self.time_scale == "auto" and dates is None:
+            raise ValueError("time_scale='auto' needs packed series, got X with two dimensions.")
         self._has_angles = sensor is not None
         self.sensor_ = sensor if self._has_angles else evenly_spaced_sensor(spectra.shape[1])
         if y is not None:
@@ -259,18 +272,18 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
             raise ValueError("X has no spectrum without NaN.")
         random_state = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
-        priors = _check_priors(self.priors)
+        priors = check_priors(self.priors)
         self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
         self._quadrature = self.quadrature
         self._decoder = Prosail(self.sensor_, quadrature=self.quadrature)
         simulator = Simulator(self._decoder, priors, self.noise, self._has_angles)
         self._lowest, self._highest = simulator.bounds()
         module = self._build_module()
+        observed = [torch.from_numpy(values[seen]).float() for values in (spectra, angles)]
         self.history_ = train_vae(
             module,
             simulator,
-            torch.from_numpy(spectra[seen]).float(),
-            torch.from_numpy(angles[seen]).float(),
+            *observed,
             kept=kept,
             objective=self.objective,
             n_simulations=self.n_simulations,
@@ -284,16 +297,24 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
             generator=generator,
             device=device,
         )
-        self.n_iter_ = self.pretrain_iter + self.max_iter * (self.objective != "simulations")
+        self.n_iter_ = self.history_[-1]["step"]
+        looked_at = self._has_angles and self.objective != "simulations"
+        calibrate_encoder(module, simulator, observed[1] if looked_at else None, generator)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
         misfit = self._apply(spectra[seen], angles[seen], lambda posterior: posterior.misfit())
         self.misfit_ = float(np.sqrt(np.mean(np.square(misfit))))
+        self.time_scale_ = self.time_scale
+        if self.time_scale == "auto":
+            chosen = random_state.permutation(len(dates))[:_SERIES_FOR_TIME_SCALE]
+            seen = seen.reshape(dates.shape)
+            spectra, angles = (v.reshape(*seen.shape, -1)[chosen] for v in (spectra, angles))
+            single = self._encode(spectra[seen[chosen]], angles[seen[chosen]])
+            times = [
+                torch.from_numpy(v).to(single.low.device) for v in (dates[chosen], seen[chosen])
+            ]
+            self.time_scale_ = most_likely_time_scale(single, *times).numpy()
         return self
-
-    def _check_X(self, X):
-        sensor = self.sensor_ if self._has_angles else None
-        return check_reflectances(self, X, sensor=sensor, reset=False)
 
     def _make_sensor(self):
         if self.sensor is None:
@@ -320,8 +341,8 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
     def _build_module(self):
         n_bands = len(self.sensor_.bands)
         n_inputs = n_bands + 3 * self._has_angles
-        encoder = ResidualEncoder(n_inputs, len(_TRAITS), **self._module_params)
-        return VAEModule(encoder, n_bands)
+        encoder = ResidualEncoder(n_inputs, len(TRAITS), **self._module_params)
+        return CalibratedEncoder(encoder, n_bands, len(TRAITS))
 
     def _restore(self):
         super()._restore()
@@ -332,119 +353,6 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
         state = super().__getstate__()
         state.pop("_decoder", None)
         return state
-
-    def _apply(self, spectra, angles, function):
-        """Apply a function of the posterior to complete spectra."""
-        device = check_device(self.device)
-        module, decoder = self._module.to(device), self._decoder.to(device)
-        bounds = [torch.tensor(bound, device=device) for bound in (self._lowest, self._highest)]
-        parts = []
-        with torch.no_grad():
-            for start in range(0, len(spectra), _PREDICTED_AT_ONCE):
-                part = slice(start, start + _PREDICTED_AT_ONCE)
-                x, a = (
-                    torch.from_numpy(array[part].astype(np.float64)).to(device)
-                    for array in (spectra, angles)
-                )
-                posterior = TraitPosterior(module, decoder, x, a, *bounds)
-                parts.append(function(posterior).cpu().numpy())
-        return np.concatenate(parts)
-
-    def _columns(self):
-        return [_TRAITS.index(name) for name in _check_targets(self.targets)]
-
-    def _predict(self, X, function, n_columns):
-        """Apply a function of the posterior to X; NaN where there is no spectrum."""
-        spectra, angles, seen, shape = self._check_X(X)
-        result = np.full((len(spectra), n_columns), np.nan)
-        if seen.any():
-            result[seen] = self._apply(spectra[seen], angles[seen], function)
-        return result.reshape(*shape, n_columns)
-
-    def _squeeze(self, values):
-        return values[..., 0] if isinstance(self.targets, str) else values
-
-    def predict(self, X, return_std=False):
-        """Predict the mean of the targets.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-            Reflectances and angles as in `fit`.
-        return_std : bool, default=False
-            Also return the standard deviation, widened by the misfit of each spectrum.
-
-        Returns
-        -------
-        mean : float64 ndarray of shape (n_samples,) or (n_series, n_dates)
-            With several targets, one more dimension for them. NaN where there is no spectrum.
-        std : float64 ndarray of the same shape
-            Only with `return_std=True`.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is not as documented.
-        """
-        check_is_fitted(self)
-        columns = self._columns()
-        k = len(columns)
-        if not return_std:
-            return self._squeeze(self._predict(X, lambda p: p.of(columns).mean, k))
-
-        def mean_and_std(posterior):
-            distribution = posterior.of(columns)
-            std = distribution.stddev * posterior.misfit()[:, None]
-            # No distribution between the bounds has a larger one.
-            std = torch.minimum(std, (distribution.high - distribution.low) / 2)
-            return torch.cat([distribution.mean, std], dim=1)
-
-        both = self._predict(X, mean_and_std, 2 * k)
-        return self._squeeze(both[..., :k]), self._squeeze(both[..., k:])
-
-    def predict_interval(self, X, coverage=0.95):
-        """Predict central intervals of the targets.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-            Reflectances and angles as in `fit`.
-        coverage : float, default=0.95
-            Probability of the interval, in (0, 1).
-
-        Returns
-        -------
-        lower, upper : float64 ndarray of shape (n_samples,) or (n_series, n_dates)
-            Quantiles, moved away from the median by the misfit of each spectrum, within the
-            bounds of the target.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X or coverage is not as documented.
-        """
-        if not isinstance(coverage, Real) or not 0 < coverage < 1:
-            raise ValueError(f"coverage must be between 0 and 1, got {coverage!r}.")
-        check_is_fitted(self)
-        columns = self._columns()
-        k = len(columns)
-
-        def quantiles(posterior):
-            distribution = posterior.of(columns)
-            tail = (1 - coverage) / 2
-            levels = torch.tensor([tail, 0.5, 1 - tail]).to(distribution.loc)
-            lower, median, upper = distribution.icdf(levels[:, None, None])
-            factor = posterior.misfit()[:, None]
-            lower = torch.maximum(median + factor * (lower - median), distribution.low)
-            upper = torch.minimum(median + factor * (upper - median), distribution.high)
-            return torch.cat([lower, upper], dim=1)
-
-        both = self._predict(X, quantiles, 2 * k)
-        return self._squeeze(both[..., :k]), self._squeeze(both[..., k:])
 
     def transform(self, X):
         """Compute the mean of every trait.
@@ -467,8 +375,8 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
             If X is not as documented.
         """
         check_is_fitted(self)
-        columns = list(range(len(_TRAITS)))
-        return self._predict(X, lambda posterior: posterior.of(columns).mean, len(columns))
+        columns = list(range(len(TRAITS)))
+        return self._predict(X, lambda posterior: posterior.mean(columns), len(columns))
 
     def get_feature_names_out(self, input_features=None):
         """Return the names of the traits that `transform` computes.
@@ -484,87 +392,4 @@ class ProsailVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, Bas
         """
         check_is_fitted(self)
         _check_feature_names_in(self, input_features, generate_names=False)
-        return np.array(_TRAITS, dtype=object)
-
-    def reconstruct(self, X):
-        """Compute the reflectances of the mean traits.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-            Reflectances and angles as in `fit`.
-
-        Returns
-        -------
-        reflectances : float64 ndarray of shape (n_samples, n_bands) or (n_series, n_dates, n_bands)
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is not as documented.
-        """
-        check_is_fitted(self)
-        n_bands = len(self.sensor_.bands)
-        return self._predict(X, lambda posterior: posterior.reconstruct(), n_bands)
-
-
-def reconstruction_score(estimator, X, y=None):
-    """Score a fitted :class:`ProsailVAERegressor` without labels.
-
-    A `scoring` of searches and cross-validation: minus half of the mean, over held-out spectra, of
-    the squared errors of reconstruction summed over the bands, in units of 0.01 of reflectance.
-    It is the log-likelihood under noise of that size, up to a constant.
-
-    Parameters
-    ----------
-    estimator : ProsailVAERegressor
-        Fitted estimator.
-    X : array-like
-        Held-out spectra, as in `fit`.
-    y : array-like, default=None
-        Not used.
-
-    Returns
-    -------
-    score : float
-        The higher the better.
-    """
-    check_is_fitted(estimator)
-    spectra, _, seen, _ = estimator._check_X(X)
-    bands = estimator.reconstruct(X).reshape(-1, spectra.shape[1])[seen]
-    error = (spectra[seen] - bands) / 0.01
-    return -0.5 * float(np.mean(np.sum(error**2, axis=1)))
-
-
-def _check_targets(targets):
-    names = [targets] if isinstance(targets, str) else list(targets)
-    unknown = [name for name in names if name not in _TRAITS]
-    if unknown or not names:
-        raise ValueError(f"targets must be among {list(_TRAITS)}, got {unknown or 'none'}.")
-    return names
-
-
-def _check_priors(priors):
-    if isinstance(priors, str):
-        return dict(SIMULATION_PRIORS)
-    unknown = [name for name in priors if name not in _VARIABLES]
-    if unknown:
-        raise ValueError(f"priors must name some of {list(_VARIABLES)}, got {unknown}.")
-    for variable in VARIABLES:
-        prior = priors.get(variable.name, SIMULATION_PRIORS[variable.name])
-        if not isinstance(prior, Prior):
-            raise TypeError(f"priors must hold objects of Prior, got {prior!r}.")
-        bounds = [(prior.low, prior.high), (prior.dense_low, prior.dense_high)]
-        if not all(variable.low <= low < high <= variable.high for low, high in bounds):
-            raise ValueError(
-                f"priors must have ascending bounds of {variable.name} within {variable.low:g} and "
-                f"{variable.high:g}, got {prior}."
-            )
-        if not (np.isfinite(prior.mean) and prior.std > 0):
-            raise ValueError(
-                f"priors must have finite means and positive standard deviations, got {prior} for "
-                f"{variable.name}."
-            )
-    return SIMULATION_PRIORS | dict(priors)
+        return np.array(TRAITS, dtype=object)

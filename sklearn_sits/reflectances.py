@@ -41,8 +41,8 @@ def check_reflectances(estimator, X, *, sensor, reset):
         Their angles.
     seen : bool ndarray of shape (n,)
         Spectra without NaN.
-    shape : tuple
-        (n_samples,) or (n_series, n_dates).
+    dates : ndarray of shape (n_series, n_dates) or None
+        Of series, NaN in padding.
 
     Raises
     ------
@@ -58,10 +58,12 @@ def check_reflectances(estimator, X, *, sensor, reset):
     series = not issparse(X) and not hasattr(X, "columns") and np.asarray(X).ndim == 3
     if series:
         # Without what fit saw: the date is no column, and pixels and series are alike.
-        X = check_sits(type(estimator)(), X, reset=True)[..., 1:]
+        X = check_sits(type(estimator)(), X, reset=True)
+        dates, X = X[..., 0], X[..., 1:]
         if reset:
             estimator.n_features_in_ = X.shape[-1]
     else:
+        dates = None
         X = validate_data(
             estimator,
             X,
@@ -69,7 +71,6 @@ def check_reflectances(estimator, X, *, sensor, reset):
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
         )
-    shape = X.shape[:-1]
     if sensor is not None:
         _check_columns(estimator, X.shape[-1], sensor.bands)
     X = X.reshape(-1, X.shape[-1])
@@ -88,7 +89,7 @@ def check_reflectances(estimator, X, *, sensor, reset):
         geometry = torch.from_numpy(np.ascontiguousarray(angles[seen]))
         check_values(geometry, "X", GEOMETRY)
         check_degrees(geometry)
-    return spectra, angles, seen, shape
+    return spectra, angles, seen, dates
 
 
 def evenly_spaced_sensor(n_bands):

@@ -1,19 +1,21 @@
-"""What an encoder says of the traits of a batch of spectra."""
+"""What an encoder says of the traits of spectra."""
+
+from functools import cached_property
 
 import torch
 
 from sklearn_sits.physics import VARIABLES, TruncatedNormal
-from sklearn_sits.vae_training import NOMINAL_ANGLES
+from sklearn_sits.simulator import NOMINAL_ANGLES
 
 __all__ = ["TraitPosterior"]
 
 
 class TraitPosterior:
-    """Distributions of the traits of a batch of spectra.
+    """Distributions of the traits of spectra, each by itself.
 
     Parameters
     ----------
-    module : VAEModule
+    module : CalibratedEncoder
         Trained encoder.
     decoder : Prosail
         Canopy model of the sensor.
@@ -29,11 +31,15 @@ class TraitPosterior:
         self.module, self.decoder, self.spectra = module, decoder, spectra
         self.low, self.high = low, high
         self.loc, self.scale = module(spectra, angles)
+        self.widening = module.widening * module.labelled
         nominal = torch.tensor(NOMINAL_ANGLES).to(spectra).expand(len(spectra), 3)
         self.geometry = angles if angles.shape[1] else nominal
 
+    def __len__(self):
+        return len(self.loc)
+
     def of(self, columns):
-        """Return the distributions of some traits.
+        """Return the distributions of some traits, as narrow as the encoder has them.
 
         Parameters
         ----------
@@ -50,6 +56,60 @@ class TraitPosterior:
         width = high - low
         return TruncatedNormal(low + width * loc, width * scale, low, high, validate_args=False)
 
+    def _factor(self, columns):
+        return self.misfit().unsqueeze(1) * self.widening[columns]
+
+    def mean(self, columns):
+        """Return the means of some traits.
+
+        Parameters
+        ----------
+        columns : list of int
+            Their positions.
+
+        Returns
+        -------
+        mean : tensor of shape (n, n_columns)
+            In the units of the traits.
+        """
+        return self.of(columns).mean
+
+    def std(self, columns):
+        """Return the standard deviations of some traits.
+
+        Parameters
+        ----------
+        columns : list of int
+            Their positions.
+
+        Returns
+        -------
+        std : tensor of shape (n, n_columns)
+        """
+        of = self.of(columns)
+        # No distribution between the bounds has a larger one.
+        return torch.minimum(of.stddev * self._factor(columns), (of.high - of.low) / 2)
+
+    def quantiles(self, levels, columns):
+        """Return quantiles of some traits.
+
+        Parameters
+        ----------
+        levels : tensor of shape (n_levels, 1, 1) or (n_levels, n, n_columns)
+            Probabilities.
+        columns : list of int
+            Positions of the traits.
+
+        Returns
+        -------
+        values : tensor of shape (n_levels, n, n_columns)
+            Moved away from the median by the widening, within the bounds.
+        """
+        of = self.of(columns)
+        median = of.icdf(torch.full_like(of.loc, 0.5))
+        values = median + self._factor(columns) * (of.icdf(levels) - median)
+        return torch.minimum(torch.maximum(values, of.low), of.high)
+
     def reconstruct(self):
         """Decode the mean traits.
 
@@ -57,14 +117,19 @@ class TraitPosterior:
         -------
         reflectances : tensor of shape (n, n_bands)
         """
-        mean = self.of(list(range(len(VARIABLES)))).mean
+        mean = self.mean(list(range(len(VARIABLES))))
         return self.decoder(mean, self.geometry, check=False)
 
+    @cached_property
+    def residuals(self):
+        """Spectra minus their reconstructions, a tensor of shape (n, n_bands)."""
+        return self.spectra - self.reconstruct()
+
     def misfit(self):
-        """Compute the factor by which a spectrum widens its standard deviations.
+        """Compute the factor by which a spectrum widens its distributions.
 
         Returns
         -------
         factor : tensor of shape (n,)
         """
-        return self.module.misfit(self.spectra - self.reconstruct())
+        return self.module.misfit(self.residuals)

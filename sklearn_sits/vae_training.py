@@ -8,186 +8,25 @@ from torch import nn
 from tqdm import tqdm
 
 from sklearn_sits.nn.vae import kl_to_uniform, latent_nll, reconstruction_nll, sample_latents
-from sklearn_sits.physics import VARIABLES, TruncatedNormal, sample_geometry, sample_variables
+from sklearn_sits.physics import VARIABLES, TruncatedNormal
+from sklearn_sits.simulator import NOMINAL_ANGLES, with_ground
 
-__all__ = ["NOMINAL_ANGLES", "Simulator", "VAEModule", "train_vae"]
+__all__ = ["train_vae"]
 
 _NAMES = [variable.name for variable in VARIABLES]
 _LAI = _NAMES.index("LAI")
-_PER_GROUND = [_NAMES.index(name) for name in ("Cab", "Cw", "Cm")]
-# Sun zenith, view zenith and relative azimuth where X has none, in degrees.
-NOMINAL_ANGLES = (35.0, 5.0, 90.0)
 _FINAL_RATE = 0.01
+# Learning rate on observed spectra, as a share of that on simulations.
+_OBSERVED_RATE = 1 / 6
 _GRADIENT_NORM = 10.0
-_HELD_OUT = 4096  # simulations that give the scale of the residuals
 _RECORD = 100
 # Steps with a gradient that is not finite are skipped; more than this share is a divergence.
 _MAX_SKIPPED = 0.05
 # Correlation of the predicted and the true LAI below which nothing was learned, and share of the
 # range above which its distribution is too wide to have been.
 _CORRELATED, _WIDE = 0.2, 0.9
-
-
-class VAEModule(nn.Module):
-    """An encoder and the residuals that it leaves in simulations.
-
-    Parameters
-    ----------
-    encoder : torch.nn.Module
-        From standardised inputs to loc and scale of the latents.
-    n_bands : int
-        Number of bands.
-    """
-
-    def __init__(self, encoder, n_bands):
-        super().__init__()
-        self.encoder = encoder
-        self.register_buffer("whitening", torch.eye(n_bands))
-        self.register_buffer("typical", torch.ones(()))
-
-    def forward(self, spectra, angles):
-        """Encode spectra.
-
-        Parameters
-        ----------
-        spectra : tensor of shape (n, n_bands)
-            Reflectances.
-        angles : tensor of shape (n, 3) or (n, 0)
-            Angles in degrees, which the encoder sees as cosines.
-
-        Returns
-        -------
-        loc, scale : tensor of shape (n, n_latents)
-        """
-        return self.encoder(torch.cat([spectra, torch.cos(torch.deg2rad(angles))], dim=1))
-
-    def misfit(self, residuals):
-        """Compute how much larger residuals are than those of simulations.
-
-        Parameters
-        ----------
-        residuals : tensor of shape (n, n_bands)
-            Observed minus reconstructed reflectances.
-
-        Returns
-        -------
-        factor : tensor of shape (n,)
-            About one for spectra that the model can produce.
-        """
-        square = (residuals @ self.whitening).square().mean(1)
-        return torch.sqrt((1 + square) / (1 + self.typical.square()))
-
-    def learn_residuals(self, residuals):
-        """Set the scale of residuals.
-
-        Parameters
-        ----------
-        residuals : tensor of shape (n, n_bands)
-            Residuals of simulations.
-        """
-        residuals = residuals.double()
-        covariance = residuals.T @ residuals / len(residuals)
-        covariance += 1e-8 * torch.eye(len(covariance), dtype=covariance.dtype)
-        inverse = torch.linalg.inv(torch.linalg.cholesky(covariance)).T
-        self.whitening.copy_(inverse)
-        self.typical.copy_((residuals @ inverse).square().mean(1).sqrt().median())
-
-
-class Simulator:
-    """Spectra of known traits.
-
-    Parameters
-    ----------
-    decoder : Prosail
-        Canopy model of the sensor.
-    priors : dict of str to Prior
-        Distributions of the variables.
-    noise : float
-        Largest standard deviation of the noise in reflectances.
-    has_angles : bool
-        Whether the geometry is known to the encoder; otherwise it is `NOMINAL_ANGLES`.
-    """
-
-    def __init__(self, decoder, priors, noise, has_angles):
-        self.decoder, self.priors, self.noise, self.has_angles = decoder, priors, noise, has_angles
-
-    def bounds(self):
-        """Return the bounds of the traits.
-
-        Returns
-        -------
-        low, high : float64 ndarray of shape (14,)
-            Of the variables, then of CCC, CWC and CDMC.
-        """
-        priors = [self.priors[name] for name in _NAMES]
-        low = np.array([min(prior.low, prior.dense_low) for prior in priors])
-        high = np.array([max(prior.high, prior.dense_high) for prior in priors])
-        low = np.concatenate([low, low[_LAI] * low[_PER_GROUND]])
-        return low, np.concatenate([high, high[_LAI] * high[_PER_GROUND]])
-
-    def draw(self, n, angles, generator):
-        """Draw traits, angles and reflectances without noise.
-
-        Parameters
-        ----------
-        n : int
-            Number of draws.
-        angles : tensor of shape (m, 3) or None
-            Angles that half of the draws take.
-        generator : torch.Generator
-            Source of randomness.
-
-        Returns
-        -------
-        traits : float32 tensor of shape (n, 14)
-        angles : float32 tensor of shape (n, 3)
-        spectra : float32 tensor of shape (n, n_bands)
-        """
-        variables = sample_variables(n, self.priors, max_soil=1.0, generator=generator).float()
-        if self.has_angles:
-            geometry = sample_geometry(n, generator).float()
-            if angles is not None:
-                chosen = torch.randint(len(angles), (n // 2,), generator=generator)
-                geometry[: n // 2] = angles[chosen]
-        else:
-            geometry = torch.tensor(NOMINAL_ANGLES).expand(n, 3)
-        with torch.no_grad():
-            spectra = self.decoder(variables, geometry, check=False)
-        return with_ground(variables), geometry, spectra
-
-    def add_noise(self, spectra, generator):
-        """Add noise of a random size per spectrum.
-
-        Parameters
-        ----------
-        spectra : tensor of shape (n, n_bands)
-            Reflectances.
-        generator : torch.Generator
-            Source of randomness, on the CPU.
-
-        Returns
-        -------
-        tensor of shape (n, n_bands)
-        """
-        size = self.noise * torch.rand(len(spectra), 1, generator=generator)
-        noise = size * torch.randn(spectra.shape, generator=generator)
-        return spectra + noise.to(spectra.device)
-
-
-def with_ground(variables):
-    """Append chlorophyll, water and dry matter per ground area.
-
-    Parameters
-    ----------
-    variables : tensor of shape (..., 11)
-        Leaf, canopy and soil.
-
-    Returns
-    -------
-    tensor of shape (..., 14)
-    """
-    per_ground = variables[..., _LAI, None] * variables[..., _PER_GROUND]
-    return torch.cat([variables, per_ground], dim=-1)
+_CHECKED = 4096  # simulations
+_ATTEMPTS = 3
 
 
 def train_vae(
@@ -213,7 +52,7 @@ def train_vae(
 
     Parameters
     ----------
-    module : VAEModule
+    module : CalibratedEncoder
         Initialised and trained in place; left on the CPU.
     simulator : Simulator
         Source of simulations, and of the decoder.
@@ -249,15 +88,15 @@ def train_vae(
     Warns
     -----
     UserWarning
-        If the encoder has learned nothing about LAI from the spectra.
+        If the encoder has learned nothing about LAI from the spectra; the training starts again
+        with other weights, at most twice.
     """
     observed = objective != "simulations"
-    traits, geometry, clean = simulator.draw(
-        n_simulations + _HELD_OUT, angles if observed else None, generator
-    )
+    traits, geometry, clean = simulator.draw(n_simulations, angles if observed else None, generator)
     n_angles = 3 if simulator.has_angles else 0
     cosines = torch.cos(torch.deg2rad(geometry[:, :n_angles]))
-    module.encoder.reset(torch.cat([clean, cosines], dim=1), generator)
+    inputs = torch.cat([clean, cosines], dim=1)
+    module.encoder.reset(inputs, generator)
 
     decoder = simulator.decoder.to(device)
     low, high = (torch.from_numpy(b).float().to(device) for b in simulator.bounds())
@@ -308,24 +147,36 @@ def train_vae(
             parts["simulations"] = simulated
         return loss, parts
 
-    bar = tqdm(total=pretrain_iter + max_iter * observed, disable=not verbose, unit="step")
-    with bar:
-        history = _optimise(module, simulations_only, pretrain_iter, learning_rate, "pretrain", bar)
-        if observed:
-            rate = learning_rate / 2
-            records = _optimise(module, with_observations, max_iter, rate, "observed", bar)
-            history += [record | {"step": pretrain_iter + record["step"]} for record in records]
+    def collapsed():
+        """Whether the LAI of simulations is not followed, or not narrowed, by the encoder."""
+        with torch.no_grad():
+            loc, scale = module(clean[:_CHECKED], geometry[:_CHECKED, :n_angles])
+        loc, scale, true = loc[:, _LAI], scale[:, _LAI], latents[:_CHECKED, _LAI]
+        found = TruncatedNormal(loc, scale, 0.0, 1.0).mean
+        both = torch.stack([found.to(true), true])
+        correlation = torch.corrcoef(both)[0, 1] if len(true) > 1 else torch.ones(())
+        # Against the divergence of a uniform distribution of this share of the range.
+        wide = kl_to_uniform(loc, scale).mean() < -np.log(_WIDE)
+        return bool(wide) or not correlation > _CORRELATED
 
-    with torch.no_grad():
-        module.eval()
-        held_out = slice(n_simulations, None)
-        noisy = simulator.add_noise(clean[held_out], generator)
-        loc, scale = module(noisy, geometry[held_out, :n_angles])
-        mean = TruncatedNormal(loc, scale, 0.0, 1.0).mean[:, :n_variables]
-        values = low[:n_variables] + (high - low)[:n_variables] * mean
-        residuals = noisy - decoder(values, geometry[held_out], check=False)
-        module.learn_residuals(residuals)
-        _warn_if_collapsed(loc[:, _LAI], scale[:, _LAI], latents[held_out, _LAI])
+    n_steps = pretrain_iter + max_iter * observed
+    with tqdm(total=n_steps, disable=not verbose, unit="step") as bar:
+        for attempt in range(1, _ATTEMPTS + 1):
+            history = _optimise(
+                module, simulations_only, pretrain_iter, learning_rate, "pretrain", bar
+            )
+            if observed:
+                rate = learning_rate * _OBSERVED_RATE
+                records = _optimise(module, with_observations, max_iter, rate, "observed", bar)
+                history += [r | {"step": pretrain_iter + r["step"]} for r in records]
+            module.eval()
+            if not collapsed():
+                break
+            _warn_of_collapse(attempt)
+            if attempt < _ATTEMPTS:
+                module.encoder.cpu().reset(inputs, generator)
+                module.to(device)
+                bar.reset()
     module.cpu()
     decoder.cpu()
     return history
@@ -368,18 +219,15 @@ def _optimise(module, objective, n_steps, learning_rate, phase, bar):
     return history
 
 
-def _warn_if_collapsed(loc, scale, true):
-    """Warn if the LAI of held-out simulations is not followed, or not narrowed, by its encoder."""
-    found, true = TruncatedNormal(loc, scale, 0.0, 1.0).mean, true - true.mean()
-    found = found - found.mean()
-    correlation = (found @ true) / (found.norm() * true.norm()).clamp_min(1e-30)
-    # Against the divergence of a uniform distribution of this share of the range.
-    wide = kl_to_uniform(loc, scale).mean() < -np.log(_WIDE)
-    if wide or not correlation > _CORRELATED:
-        warnings.warn(
-            "The training collapsed: the distribution of LAI does not follow the spectra of "
-            f"simulations (correlation of the mean {float(correlation):.2f}). Try another "
-            "random_state, a lower learning_rate or a smaller kl_weight.",
-            UserWarning,
-            stacklevel=5,
-        )
+def _warn_of_collapse(attempt):
+    advice = (
+        "It starts again with other weights."
+        if attempt < _ATTEMPTS
+        else "Try another random_state, a lower learning_rate or a smaller kl_weight."
+    )
+    warnings.warn(
+        f"Training {attempt} of at most {_ATTEMPTS} collapsed: the distribution of LAI does not "
+        f"follow the spectra of simulations. {advice}",
+        UserWarning,
+        stacklevel=5,
+    )

@@ -55,7 +55,7 @@ def instances(seed):
 
 
 # The data of the checks are no reflectances.
-no_spectra = pytest.mark.filterwarnings("ignore:The training collapsed:UserWarning")
+no_spectra = pytest.mark.filterwarnings(r"ignore:Training \d of at most 3 collapsed:UserWarning")
 
 
 @no_spectra

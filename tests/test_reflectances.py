@@ -25,12 +25,12 @@ def table(n=4):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_single_spectra(dtype):
     X = table().astype(dtype)
-    spectra, angles, seen, shape = check(X)
+    spectra, angles, seen, dates = check(X)
     assert_array_equal(spectra, X[:, :2])
     assert_array_equal(angles, X[:, 2:])
     assert spectra.dtype == dtype
     assert seen.all()
-    assert shape == (4,)
+    assert dates is None
 
 
 def test_series():
@@ -38,11 +38,11 @@ def test_series():
     X[1, 2] = np.nan
     X[0, 0, 2] = np.nan
     estimator = BaseEstimator()
-    spectra, angles, seen, shape = check(X, estimator=estimator)
+    spectra, angles, seen, dates = check(X, estimator=estimator)
     assert_array_equal(spectra, X[..., 1:3].reshape(6, 2))
     assert_array_equal(angles, X[..., 3:].reshape(6, 3))
     assert_array_equal(seen, [False, True, True, True, True, False])
-    assert shape == (2, 3)
+    assert_array_equal(dates, X[..., 0])
     assert estimator.n_features_in_ == 5
 
 

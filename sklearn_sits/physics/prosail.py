@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import torch
+from scipy.sparse import eye_array
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -98,7 +99,7 @@ class Prosail(nn.Module):
         sampling, weights = band_rule(wavelengths, par / par.sum(), _PAR_NODES)
         self._at_par = _Canopy(sampling, weights[None], leaf, soil)
         self.register_buffer("_par_weights", torch.from_numpy(weights))
-        self._everywhere = _Canopy(np.eye(len(wavelengths)), None, leaf, soil)
+        self._everywhere = _Canopy(eye_array(len(wavelengths)), None, leaf, soil)
 
     def forward(self, variables: Tensor, geometry: Tensor, *, check: bool = True) -> Tensor:
         """Compute the top-of-canopy reflectance in the bands of the sensor.
