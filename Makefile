@@ -34,8 +34,9 @@ lint: $(STAMP)  ## Check style, formatting and the import contracts
 test: lint  ## Run the checks and the whole test suite, the wheel's test included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-demo: $(STAMP)  ## Run the land cover example
+demo: $(STAMP)  ## Run the examples of land cover and of vegetation traits
 	MPLBACKEND=Agg $(BIN)/python examples/landcover.py
+	MPLBACKEND=Agg $(BIN)/python examples/traits.py
 
 # Up to 20,000 series: without options, benchmarks/scale.py takes 92,000.
 bench: $(STAMP)  ## Run the benchmarks, land cover with DATA=folder of the data

@@ -21,11 +21,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from systems import print_table
 
-from sklearn_sits import ProsailVAERegressor
+from sklearn_sits import ProsailVAERegressor, load_prosail_vae
 from sklearn_sits.datasets import make_prosail
+from sklearn_sits.physics import VARIABLES, Prosail, sample_geometry, sample_variables
 
-TARGETS = ["LAI", "Cab", "CCC", "CWC"]
+TARGETS = [variable.name for variable in VARIABLES] + ["CCC", "CWC", "CDMC"]
 OBJECTIVES = ["simulations", "self-supervised", "hybrid"]
+SHIPPED = "shipped weights"
+TIME_SCALES = [20.0, 60.0]
 PEERS = {
     "snap_v2": "SNAP",
     "prosailvae_authors": "PROSAIL-VAE, authors'",
@@ -97,12 +100,14 @@ def field(folder, seeds, models):
         std = peers[key + "_std"] if key + "_std" in peers else None
         rows.append([name, *fmt(field_scores(peers[key], std, lai)), "", "", ""])
     rng = np.random.default_rng(0)
-    for objective in models:
+    for objective in [SHIPPED, *models]:
         scores, errors, seconds, misfits = [], [], [], []
-        for seed in range(seeds):
-            model = ProsailVAERegressor(objective=objective, random_state=seed)
+        for seed in range(1 if objective == SHIPPED else seeds):
             start = time.perf_counter()
-            model.fit(spectra)
+            if objective == SHIPPED:
+                model = load_prosail_vae()
+            else:
+                model = ProsailVAERegressor(objective=objective, random_state=seed).fit(spectra)
             seconds.append(time.perf_counter() - start)
             (first, first_std), (last, last_std) = (
                 model.predict(X, return_std=True) for X in (before, after)
@@ -129,10 +134,11 @@ def field(folder, seeds, models):
 
 def simulated(seeds, n_train, n_test):
     X, y = make_prosail(n_test, targets=TARGETS, random_state=10_000)
-    rows = []
-    for name in ("MLPRegressor", "simulations"):
-        errors, covers, fit_s, predict_s = [], [], [], []
-        for seed in range(seeds):
+    errors, covers = {}, {}
+    fit_s, predict_s = {}, {}
+    for name in ("MLPRegressor", SHIPPED, "simulations", "self-supervised"):
+        errors[name], covers[name], fit_s[name], predict_s[name] = [], [], [], []
+        for seed in range(1 if name == SHIPPED else seeds):
             start = time.perf_counter()
             if name == "MLPRegressor":
                 network = MLPRegressor(
@@ -141,30 +147,97 @@ def simulated(seeds, n_train, n_test):
                 model = TransformedTargetRegressor(
                     make_pipeline(StandardScaler(), network), transformer=StandardScaler()
                 ).fit(*make_prosail(n_train, targets=TARGETS, random_state=seed))
+            elif name == SHIPPED:
+                model = load_prosail_vae(targets=TARGETS)
             else:
                 model = ProsailVAERegressor(
                     TARGETS, objective=name, n_simulations=n_train, random_state=seed
                 ).fit(X)
-            fit_s.append(time.perf_counter() - start)
+            fit_s[name].append(time.perf_counter() - start)
             start = time.perf_counter()
             prediction = model.predict(X)
-            predict_s.append(time.perf_counter() - start)
-            errors.append(np.sqrt(np.mean((prediction - y) ** 2, axis=0)))
+            predict_s[name].append(time.perf_counter() - start)
+            errors[name].append(np.sqrt(np.mean((prediction - y) ** 2, axis=0)))
             if name != "MLPRegressor":
                 low, high = model.predict_interval(X)
-                covers.append(np.mean((y >= low) & (y <= high), axis=0))
-        rows.append(
-            [
-                f"{name}, RMSE",
-                *fmt(errors),
-                fmt(np.array(fit_s)[:, None], 1)[0],
-                f"{np.mean(predict_s):.2f}",
-            ]
-        )
-        if covers:
-            rows.append([f"{name}, in 95 %", *fmt(covers), "", ""])
-    print(f"\n## {n_test} simulated spectra, {n_train} to train, {seeds} seeds\n")
-    print_table(["", *TARGETS, "fit s", "predict s"], rows)
+                covers[name].append(np.mean((y >= low) & (y <= high), axis=0))
+    print(f"\n## RMSE on {n_test} simulated spectra, {n_train} to train, {seeds} seeds\n")
+    digits = {"Cw": 4, "Cm": 4, "CWC": 4, "CDMC": 4}
+    rows = []
+    for j, target in enumerate(TARGETS):
+        cells = [fmt(np.array(e)[:, [j]], digits.get(target, 3))[0] for e in errors.values()]
+        cells += [f"{100 * np.mean(np.array(c)[:, j]):.1f}" for c in covers.values() if c]
+        rows.append([target, *cells])
+    seconds = [fmt(np.array(values)[:, None], 1)[0] for values in fit_s.values()]
+    rows.append(["fit s", *seconds, "", "", ""])
+    rows.append(["predict s", *[f"{np.mean(v):.2f}" for v in predict_s.values()], "", "", ""])
+    print_table(["", *errors, *[f"in 95 %, {name}" for name in covers if covers[name]]], rows)
+
+
+def make_series(n, n_dates, seed):
+    """Return packed series of canopies that grow and wither, 60 % of the dates cloudy, and LAI."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    days = np.sort(rng.uniform(0, 365, (n, n_dates)), axis=1)
+    peak, middle = rng.uniform(1, 7, (n, 1)), rng.uniform(120, 240, (n, 1))
+    width, least = rng.uniform(30, 70, (n, 1)), rng.uniform(0, 1, (n, 1))
+    lai = least + peak * np.exp(-0.5 * ((days - middle) / width) ** 2)
+    variables = sample_variables(n, max_soil=1.0, generator=generator)
+    variables = variables[:, None].repeat(1, n_dates, 1)
+    variables[..., [v.name for v in VARIABLES].index("LAI")] = torch.from_numpy(lai)
+    angles = sample_geometry(n * n_dates, generator).reshape(n, n_dates, 3)
+    bands = Prosail()(variables.float(), angles.float()).numpy()
+    bands = bands + 0.01 * rng.random((n, n_dates, 1)) * rng.standard_normal(bands.shape)
+    X = np.concatenate([days[..., None], bands, angles.numpy()], axis=-1)
+    cloudy = rng.random((n, n_dates)) < 0.6
+    cloudy[:, [0, -1]] = False
+    X[cloudy, 1:] = np.nan
+    return X, lai, cloudy
+
+
+def series(seeds):
+    """Compare dates by themselves, the gaps filled linearly, with the prior in time."""
+    rows = []
+    for scale in (None, *TIME_SCALES):
+        scores = []
+        for seed in range(seeds):
+            X, lai, cloudy = make_series(500, 36, seed)
+            model = load_prosail_vae(time_scale=scale)
+            mean, (low, high) = model.predict(X), model.predict_interval(X)
+            inside = (lai >= low) & (lai <= high)
+            cover = [100 * inside[~cloudy].mean(), 100 * inside[cloudy].mean()]
+            if scale is None:
+                mean = np.stack(
+                    [
+                        np.interp(x[:, 0], x[~gone, 0], one[~gone])
+                        for x, one, gone in zip(X, mean, cloudy, strict=True)
+                    ]
+                )
+                cover[1] = np.nan
+            error = (mean - lai) ** 2
+            scores.append([np.sqrt(error[~cloudy].mean()), np.sqrt(error[cloudy].mean()), *cover])
+        label = "dates alone, linear between" if scale is None else f"time_scale={scale:g}"
+        rows.append([label, *fmt(scores)])
+    print(f"\n## LAI of simulated series, 60 % cloudy, shipped weights, {seeds} seeds\n")
+    print_table(["", "RMSE clear", "RMSE cloudy", "in 95 %, clear", "in 95 %, cloudy"], rows)
+
+
+def speed():
+    """Measure predictions per minute with all threads."""
+    X, _ = make_prosail(200_000, random_state=0)
+    model = load_prosail_vae()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(os.cpu_count())
+    rows = []
+    for name, options in {"mean": {}, "mean and std": {"return_std": True}}.items():
+        rates = []
+        for _ in range(3):
+            start = time.perf_counter()
+            model.predict(X, **options)
+            rates.append(60e-6 * len(X) / (time.perf_counter() - start))
+        rows.append([name, *fmt(np.array(rates)[:, None], 1)])
+    torch.set_num_threads(threads)
+    print(f"\n## Million spectra per minute, {os.cpu_count()} threads\n")
+    print_table(["", "1e6 / min"], rows)
 
 
 def main():
@@ -176,6 +249,8 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     seeds = 1 if args.quick else args.seeds
+    speed()
+    series(seeds)
     simulated(min(seeds, 3), 10_000 if args.quick else 100_000, 20_000)
     if args.data:
         field(args.data, seeds, args.objectives)

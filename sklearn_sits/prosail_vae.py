@@ -262,22 +262,15 @@ class ProsailVAERegressor(
         spectra, angles, seen, dates = check_reflectances(self, X, sensor=sensor, reset=True)
         if self.time_scale == "auto" and dates is None:
             raise ValueError("time_scale='auto' needs packed series, got X with two dimensions.")
-        self._has_angles = sensor is not None
-        self.sensor_ = sensor if self._has_angles else evenly_spaced_sensor(spectra.shape[1])
         if y is not None:
             check_consistent_length(X, y)
             _check_y(y, multi_output=not isinstance(self.targets, str), y_numeric=True)
+        simulator = self._prepare(sensor or evenly_spaced_sensor(spectra.shape[1]))
         kept = self._check_excluded_bands()
         if not seen.any():
             raise ValueError("X has no spectrum without NaN.")
         random_state = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
-        priors = check_priors(self.priors)
-        self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
-        self._quadrature = self.quadrature
-        self._decoder = Prosail(self.sensor_, quadrature=self.quadrature)
-        simulator = Simulator(self._decoder, priors, self.noise, self._has_angles)
-        self._lowest, self._highest = simulator.bounds()
         module = self._build_module()
         observed = [torch.from_numpy(values[seen]).float() for values in (spectra, angles)]
         self.history_ = train_vae(
@@ -316,6 +309,17 @@ class ProsailVAERegressor(
             self.time_scale_ = most_likely_time_scale(single, *times).numpy()
         return self
 
+    def _prepare(self, sensor):
+        """Set all of a fitted estimator that does not depend on data."""
+        self.sensor_, self._has_angles = sensor, self.sensor is not None
+        self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
+        self._quadrature = self.quadrature
+        self._decoder = Prosail(sensor, quadrature=self.quadrature)
+        priors = check_priors(self.priors)
+        simulator = Simulator(self._decoder, priors, self.noise, self._has_angles)
+        self._lowest, self._highest = simulator.bounds()
+        return simulator
+
     def _make_sensor(self):
         if self.sensor is None:
             return None
@@ -343,6 +347,17 @@ class ProsailVAERegressor(
         n_inputs = n_bands + 3 * self._has_angles
         encoder = ResidualEncoder(n_inputs, len(TRAITS), **self._module_params)
         return CalibratedEncoder(encoder, n_bands, len(TRAITS))
+
+    def _load_state(self, state):
+        """Become fitted by the state of another estimator with the same parameters."""
+        self._prepare(self._make_sensor())
+        self.n_features_in_ = len(self.sensor_.bands) + 3
+        self.history_, self.n_iter_ = [], self.pretrain_iter
+        # In units of what simulations leave, and no more was seen.
+        self.misfit_, self.time_scale_ = 1.0, self.time_scale
+        self.state_ = state
+        self._restore()
+        return self
 
     def _restore(self):
         super()._restore()

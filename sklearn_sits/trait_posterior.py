@@ -4,6 +4,7 @@ from functools import cached_property
 
 import torch
 
+from sklearn_sits.nn.vae import latent_mean
 from sklearn_sits.physics import VARIABLES, TruncatedNormal
 from sklearn_sits.simulator import NOMINAL_ANGLES
 
@@ -117,8 +118,10 @@ class TraitPosterior:
         -------
         reflectances : tensor of shape (n, n_bands)
         """
-        mean = self.mean(list(range(len(VARIABLES))))
-        return self.decoder(mean, self.geometry, check=False)
+        n_variables = len(VARIABLES)
+        mean = latent_mean(self.loc[:, :n_variables], self.scale[:, :n_variables])
+        low, high = self.low[:n_variables], self.high[:n_variables]
+        return self.decoder(torch.lerp(low, high, mean), self.geometry, check=False)
 
     @cached_property
     def residuals(self):

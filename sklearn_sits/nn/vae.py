@@ -8,7 +8,7 @@ import math
 
 import torch
 
-__all__ = ["kl_to_uniform", "latent_nll", "reconstruction_nll", "sample_latents"]
+__all__ = ["kl_to_uniform", "latent_mean", "latent_nll", "reconstruction_nll", "sample_latents"]
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 # Floor of the variance of reconstructions, in units of the spread of a band.
@@ -19,6 +19,25 @@ def _mass(loc, scale):
     """Return the probabilities below zero and below one, which need double precision."""
     loc, scale = loc.double(), scale.double()
     return torch.special.ndtr(-loc / scale), torch.special.ndtr((1 - loc) / scale)
+
+
+def latent_mean(loc, scale):
+    """Compute the means of latents.
+
+    Parameters
+    ----------
+    loc, scale : tensor of shape (n, k)
+        Truncated normal distributions on [0, 1].
+
+    Returns
+    -------
+    mean : tensor of shape (n, k)
+    """
+    below, above = _mass(loc, scale)
+    low, high = -loc / scale, (1 - loc) / scale
+    slopes = torch.exp(-0.5 * low * low) - torch.exp(-0.5 * high * high)
+    mass = (above - below).to(loc.dtype)
+    return loc + scale * slopes / (math.sqrt(2 * math.pi) * mass)
 
 
 def latent_nll(loc, scale, values):

@@ -5,7 +5,13 @@ import torch
 from torch.distributions import Uniform, kl_divergence
 from torch.testing import assert_close
 
-from sklearn_sits.nn.vae import kl_to_uniform, latent_nll, reconstruction_nll, sample_latents
+from sklearn_sits.nn.vae import (
+    kl_to_uniform,
+    latent_mean,
+    latent_nll,
+    reconstruction_nll,
+    sample_latents,
+)
 from sklearn_sits.physics import TruncatedNormal
 
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -28,6 +34,15 @@ def reference(loc, scale):
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_latent_mean(dtype):
+    loc, scale = grid(dtype)
+    found = latent_mean(loc, scale)
+    assert found.dtype == dtype
+    expected = reference(loc, scale).mean
+    assert_close(found.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -1,0 +1,123 @@
+"""
+Leaf area index from a Sentinel-2 time series
+=============================================
+
+One year of Sentinel-2 over a forest in Romania becomes maps and series of the leaf area index
+(LAI), with their uncertainty, without a single measurement on the ground: at first by weights
+that come with the package, then by an auto-encoder that has also seen these spectra.
+"""
+
+import sys
+import time
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from sklearn_sits import ProsailVAERegressor, load_prosail_vae, reconstruction_score
+from sklearn_sits.datasets import load_romania
+
+torch.set_num_threads(1)
+
+# %%
+# Data
+# ----
+# Four bands, NaN where there are clouds. The canopy model needs to know where the sun is: its
+# zenith follows from the latitude, the day, and the local solar time at which Sentinel-2 passes.
+# The file does not tell the angles of the sensor; near nadir they matter little.
+LATITUDE, SOLAR_TIME = 45.6, 10.5
+VIEW_ZENITH, RELATIVE_AZIMUTH = 5.0, 90.0
+
+romania = load_romania(years=2018)
+day_of_year = (romania.dates - np.datetime64("2018-01-01")).astype(int) + 1
+declination = np.radians(-23.44 * np.cos(2 * np.pi * (day_of_year + 10) / 365))
+hour_angle = np.radians(15 * (SOLAR_TIME - 12))
+latitude = np.radians(LATITUDE)
+cosine = np.sin(latitude) * np.sin(declination)
+cosine += np.cos(latitude) * np.cos(declination) * np.cos(hour_angle)
+sun_zenith = np.degrees(np.arccos(cosine))
+
+series = romania.data[..., :-2]  # date and bands, without the position
+angles = np.empty((*series.shape[:2], 3), dtype=series.dtype)
+angles[...] = np.stack(np.broadcast_arrays(sun_zenith, VIEW_ZENITH, RELATIVE_AZIMUTH), axis=-1)
+X = np.concatenate([series, angles], axis=2)
+clear = ~np.isnan(series[..., 1:]).any(axis=2)
+print(f"X {X.shape}: {len(X)} pixels, {X.shape[1]} dates, date, 4 bands and 3 angles")
+print(f"{clear.mean():.0%} of the observations are clear")
+
+# %%
+# Ready to use
+# ------------
+# `time_scale` lets the dates of a pixel help one another: the LAI of a forest does not jump from
+# week to week. A cloudy date gets what the dates around it tell, with a larger uncertainty.
+BANDS = ("B3", "B4", "B8A", "B11")
+TIME_SCALE = 60.0  # days
+models = {"shipped weights": load_prosail_vae(bands=BANDS, time_scale=TIME_SCALE)}
+
+# %%
+# Fitted to the place
+# -------------------
+# The same, after an encoder has learned to reconstruct these very spectra.
+start = time.perf_counter()
+models["fitted to the spectra"] = ProsailVAERegressor(
+    bands=BANDS, time_scale=TIME_SCALE, random_state=0
+).fit(X)
+print(f"\nself-supervised fit: {time.perf_counter() - start:.0f} s")
+
+lai, std = {}, {}
+print(f"\n{'':23}{'LAI, 5 to 95 %':>18}{'mean std':>10}{'reconstruction':>16}{'s':>6}")
+for name, model in models.items():
+    start = time.perf_counter()
+    lai[name], std[name] = model.predict(X, return_std=True)
+    seconds = time.perf_counter() - start
+    low, high = np.nanquantile(lai[name], [0.05, 0.95])
+    score = reconstruction_score(model, X)
+    print(
+        f"{name:23}{f'{low:.1f} to {high:.1f}':>18}{np.nanmean(std[name]):>10.2f}{score:>16.1f}"
+        f"{seconds:>6.1f}"
+    )
+
+# %%
+# Maps and series
+# ---------------
+# The days with the fewest clouds in spring, summer and autumn; below, two pixels through the year.
+SEASONS = {"spring": (80, 130), "summer": (170, 230), "autumn": (270, 320)}
+chosen = {}
+for season, (first, last) in SEASONS.items():
+    in_season = (day_of_year >= first) & (day_of_year <= last)
+    chosen[season] = int(np.argmax(clear.mean(0) * in_season))
+
+figure = plt.figure(figsize=(12, 9), layout="constrained")
+grid = figure.add_gridspec(3, 4, height_ratios=[1, 1, 0.9])
+options = {"interpolation": "nearest", "cmap": "YlGn", "vmin": 0, "vmax": 8}
+for row, name in enumerate(models):
+    for column, (season, date) in enumerate(chosen.items()):
+        axis = figure.add_subplot(grid[row, column], xticks=[], yticks=[])
+        image = axis.imshow(lai[name][:, date].reshape(romania.shape), **options)
+        axis.set_title(f"{season}, {romania.dates[date]}")
+        if column == 0:
+            axis.set_ylabel(name)
+    figure.colorbar(image, ax=axis, label="LAI (m²/m²)", shrink=0.8)
+    axis = figure.add_subplot(grid[row, 3], xticks=[], yticks=[])
+    values = std[name][:, chosen["summer"]].reshape(romania.shape)
+    image = axis.imshow(values, interpolation="nearest", cmap="magma", vmin=0)
+    axis.set_title("standard deviation, summer")
+    figure.colorbar(image, ax=axis, label="m²/m²", shrink=0.8)
+
+name = "fitted to the spectra"
+lower, upper = models[name].predict_interval(X, coverage=0.9)
+by_cover = np.argsort(romania.target)
+panels = {"sparse": by_cover[len(X) // 100], "dense": by_cover[-len(X) // 100]}
+for half, (label, pixel) in enumerate(panels.items()):
+    axis = figure.add_subplot(grid[2, 2 * half : 2 * half + 2])
+    axis.fill_between(romania.dates, lower[pixel], upper[pixel], color="#b7d9b1", label="90 %")
+    axis.plot(romania.dates, lai[name][pixel], color="#1b4332", label="mean")
+    seen = clear[pixel]
+    axis.plot(romania.dates[seen], lai[name][pixel, seen], "o", color="#1b4332", label="clear")
+    axis.set_title(f"{label}: {romania.target[pixel]:.0f} % tree cover, {name}")
+    axis.set(ylabel="LAI (m²/m²)", ylim=(0, 15))
+    axis.tick_params(axis="x", rotation=30)
+    axis.legend()
+path = sys.argv[1] if len(sys.argv) > 1 else "traits.png"
+figure.savefig(path, dpi=130)
+print(f"\nMaps and series written to {path}")
