@@ -17,7 +17,7 @@ from sklearn_sits.reflectances import check_reflectances, evenly_spaced_sensor
 from sklearn_sits.series_posterior import most_likely_time_scale
 from sklearn_sits.simulator import Simulator
 from sklearn_sits.torch_state import TorchStateMixin, check_device
-from sklearn_sits.trait_predictions import TRAITS, TraitPredictionsMixin, check_targets
+from sklearn_sits.trait_predictions import TRAITS, UNITS, TraitPredictionsMixin, check_targets
 from sklearn_sits.trait_priors import check_priors
 from sklearn_sits.vae_calibration import calibrate_encoder
 from sklearn_sits.vae_training import train_vae
@@ -113,6 +113,8 @@ class ProsailVAERegressor(
         what it cannot in simulations. Above one the model is not the whole truth.
     time_scale_ : float, ndarray of shape (14,) or None
         Days in which traits change.
+    units_ : dict of str to str
+        Unit of each trait, empty where it has none.
     state_ : dict of str to ndarray
         Parameters of the encoder, and what simulations showed about its errors.
 
@@ -318,6 +320,7 @@ class ProsailVAERegressor(
         priors = check_priors(self.priors)
         simulator = Simulator(self._decoder, priors, self.noise, self._has_angles)
         self._lowest, self._highest = simulator.bounds()
+        self.units_ = dict(UNITS)
         return simulator
 
     def _make_sensor(self):

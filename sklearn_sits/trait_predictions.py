@@ -13,9 +13,11 @@ from sklearn_sits.series_posterior import SeriesPosterior
 from sklearn_sits.torch_state import check_device
 from sklearn_sits.trait_posterior import TraitPosterior
 
-__all__ = ["TRAITS", "TraitPredictionsMixin", "check_targets"]
+__all__ = ["TRAITS", "UNITS", "TraitPredictionsMixin", "check_targets"]
 
-TRAITS = (*(variable.name for variable in VARIABLES), "CCC", "CWC", "CDMC")
+UNITS = {variable.name: variable.unit for variable in VARIABLES}
+UNITS |= {"CCC": "µg/cm²", "CWC": "g/cm²", "CDMC": "g/cm²"}
+TRAITS = tuple(UNITS)
 _PREDICTED_AT_ONCE = 16_384
 # Measurements that the uncertainty without any is worth.
 _PRIOR_MEASUREMENTS = 10
