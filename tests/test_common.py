@@ -12,6 +12,14 @@ SMALL = {
     "LinearInterpolator": {},
     "MTANMLPClassifier": {"max_iter": 20, **ATTENTION},
     "MTANSVGPClassifier": {"max_iter": 20, "n_inducing": 8, **ATTENTION},
+    "PhenologyVAERegressor": {
+        "targets": "maturity",
+        "n_hidden": 8,
+        "n_blocks": 1,
+        "pretrain_iter": 10,
+        "batch_size": 16,
+        "device": "cpu",
+    },
     # Any number of columns is a band.
     "ProsailVAERegressor": {
         "sensor": None,
@@ -26,7 +34,7 @@ SMALL = {
     "SVGPClassifier": {"n_inducing": 8, **TRAINED},
 }
 # Trained without y.
-UNSUPERVISED = {"ProsailVAERegressor"}
+UNSUPERVISED = {"PhenologyVAERegressor", "ProsailVAERegressor"}
 # Not run by check_estimator, but by scikit-learn on its own estimators.
 EXTRA_CHECKS = ["check_dataframe_column_names_consistency", "check_param_validation"]
 EXTRA_TRANSFORMER_CHECKS = [

@@ -1,7 +1,8 @@
 """Satellite image time series to learn, test and benchmark with."""
 
+from sklearn_sits.datasets.phenology import make_phenology
 from sklearn_sits.datasets.prosail import make_prosail
 from sklearn_sits.datasets.romania import load_romania
 from sklearn_sits.datasets.synthetic import make_sits
 
-__all__ = ["load_romania", "make_prosail", "make_sits"]
+__all__ = ["load_romania", "make_phenology", "make_prosail", "make_sits"]

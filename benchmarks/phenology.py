@@ -1,0 +1,195 @@
+"""Dates of the season from simulated series, against bounded least squares.
+
+The series of a year are seen every five days, 60 % of the dates are hidden by clouds, and the noise
+is 0.03. Each seed fits on some series and is tested on others. Least squares knows what the
+simulations know, the bounds of the parameters, has a start from the data and exact derivatives.
+Times of both methods are CPU time of one core.
+"""
+
+import argparse
+import os
+import time
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import numpy as np
+import torch
+from scipy.optimize import least_squares
+from scipy.special import expit
+from scipy.stats import t as student
+from systems import print_table
+
+from sklearn_sits import PhenologyVAERegressor
+from sklearn_sits.datasets import make_phenology
+from sklearn_sits.physics.double_logistic import PHENOLOGY, PHENOLOGY_PRIORS
+
+N_REPEATS = 5
+NAMES = [variable.name for variable in PHENOLOGY]
+CROPS = {
+    "minimum": (0.1, 0.3),
+    "amplitude": (0.4, 0.6),
+    "start_of_season": (90.0, 130.0),
+    "growth": (30.0, 60.0),
+    "plateau": (20.0, 60.0),
+    "decline": (30.0, 60.0),
+}
+# Series unlike those that the model was fitted on.
+SHIFTS = {
+    "same": {},
+    "crops": {"priors": CROPS},
+    "noise 0.01": {"noise": 0.01},
+    "noise 0.05": {"noise": 0.05},
+    "gaps 80 %": {"gaps": 0.8},
+    "gaps 30 %": {"gaps": 0.3},
+}
+LOW, HIGH = np.array(list(PHENOLOGY_PRIORS.values())).T
+# From minimum, amplitude, start, growth, plateau and decline to the six parameters.
+SUMS = np.block(
+    [[np.tri(2), np.zeros((2, 4))], [np.zeros((4, 2)), np.tri(4)]],
+)
+SCALE = np.array([0.1, 0.1, 30, 30, 30, 30])
+
+
+def residuals(p, day, value):
+    low, amplitude, start, growth, plateau, decline = p
+    up = expit(4 / growth * (day - start - growth / 2))
+    down = expit(4 / decline * (day - start - growth - plateau - decline / 2))
+    return low + amplitude * (up - down) - value
+
+
+def jacobian(p, day, value):
+    _, amplitude, start, growth, plateau, decline = p
+    up = expit(4 / growth * (day - start - growth / 2))
+    down = expit(4 / decline * (day - start - growth - plateau - decline / 2))
+    rise, fall = amplitude * up * (1 - up) * 4, amplitude * down * (1 - down) * 4
+    out = np.empty((len(day), 6))
+    out[:, 0] = 1
+    out[:, 1] = up - down
+    out[:, 2] = fall / decline - rise / growth
+    out[:, 3] = fall / decline - rise * (day - start) / growth**2
+    out[:, 4] = fall / decline
+    out[:, 5] = fall * (day - start - growth - plateau) / decline**2
+    return out
+
+
+def first_guess(day, value):
+    """Cross half of the amplitude before and after the peak of the smoothed series."""
+    low, high = np.quantile(value, [0.1, 0.95])
+    amplitude = max(high - low, 0.1)
+    smooth = np.convolve(np.pad(value, 1, mode="edge"), np.ones(3) / 3, "valid")
+    peak, half = smooth.argmax(), low + amplitude / 2
+    before = np.flatnonzero(smooth[:peak] < half)
+    after = np.flatnonzero(smooth[peak + 1 :] < half)
+    rise = day[before[-1] : before[-1] + 2].mean() if len(before) else day[0]
+    fall = day[peak + after[0] : peak + after[0] + 2].mean() if len(after) else day[-1]
+    fall = max(fall, rise + 60)
+    length = min(40.0, 0.8 * (fall - rise))
+    guess = [low, amplitude, rise - length / 2, length, fall - rise - length, length]
+    return np.clip(guess, LOW + 1e-3, HIGH - 1e-3)
+
+
+def solve(day, value):
+    return least_squares(
+        residuals,
+        first_guess(day, value),
+        jacobian,
+        bounds=(LOW, HIGH),
+        x_scale=SCALE,
+        args=(day, value),
+    )
+
+
+def fit_all(X):
+    """Return estimates, and seconds per series."""
+    seen = ~np.isnan(X[..., 1])
+    series = [(x[s, 0], x[s, 1]) for x, s in zip(X, seen, strict=True)]
+    start = time.process_time()
+    found = [solve(*one) for one in series]
+    return found, (time.process_time() - start) / len(X)
+
+
+def linear_interval(found):
+    """Return the estimate and the half-width of the usual 95 % interval of the linearised model."""
+    free = max(len(found.fun) - 6, 1)
+    covariance = np.linalg.pinv(found.jac.T @ found.jac) * (2 * found.cost / free)
+    std = np.sqrt(np.einsum("ij,jk,ik->i", SUMS, covariance, SUMS))
+    return SUMS @ found.x, student.ppf(0.975, free) * std
+
+
+def fmt(values, digits):
+    values = np.atleast_2d(values)
+    mean, std = values.mean(0), values.std(0)
+    return [
+        f"{m:.{d}f}" + f" ± {s:.{d}f}" * (len(values) > 1)
+        for m, s, d in zip(mean, std, digits, strict=True)
+    ]
+
+
+def evaluate(model, X, y):
+    """Return errors, hits of intervals and seconds of the model and of least squares."""
+    start = time.process_time()
+    for _ in range(N_REPEATS):
+        mean = model.predict(X)
+    ours_s = (time.process_time() - start) / len(X) / N_REPEATS
+    lower, upper = model.predict_interval(X)
+    found, theirs_s = fit_all(X)
+    theirs, half = (np.array(part) for part in zip(*map(linear_interval, found), strict=True))
+    errors = np.abs(mean - y).mean(0), np.abs(theirs - y).mean(0)
+    inside = ((lower <= y) & (y <= upper)).mean(0), (np.abs(theirs - y) <= half).mean(0)
+    return errors, inside, (ours_s, theirs_s)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--n-fit", type=int, default=2000)
+    parser.add_argument("--n-test", type=int, default=2000)
+    parser.add_argument("--objective", default="simulations")
+    parser.add_argument("--quick", action="store_true", help="one seed, few series")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    seeds = 1 if args.quick else args.seeds
+    n_test = 200 if args.quick else args.n_test
+    runs, fits = {name: [] for name in SHIFTS}, []
+    for seed in range(seeds):
+        X, _ = make_phenology(args.n_fit, random_state=20_000 + seed)
+        model = PhenologyVAERegressor(objective=args.objective, random_state=seed, device="cpu")
+        start = time.process_time()
+        model.fit(X)
+        fits.append(time.process_time() - start)
+        model.predict(X)
+        for name, settings in SHIFTS.items():
+            test = make_phenology(n_test, random_state=10_000 + seed, **settings)
+            runs[name].append(evaluate(model, *test))
+
+    errors, inside, seconds = (np.array(part) for part in zip(*runs["same"], strict=True))
+    digits = [4, 4, 2, 2, 2, 2]
+    ratio = errors[:, 0] / errors[:, 1]
+    print(f"\n## {n_test} series a seed, {seeds} seeds, fit {fmt([[f] for f in fits], [0])[0]} s\n")
+    rows = [
+        ["PhenologyVAERegressor, MAE", *fmt(errors[:, 0], digits)],
+        ["least squares, MAE", *fmt(errors[:, 1], digits)],
+        ["ratio", *fmt(ratio, [3] * 6)],
+        ["PhenologyVAERegressor, in 95 %", *fmt(inside[:, 0], [3] * 6)],
+        ["least squares, in 95 %", *fmt(inside[:, 1], [3] * 6)],
+    ]
+    print_table(["", *NAMES], rows)
+    speed = seconds[:, 1] / seconds[:, 0]
+    print(
+        f"\nµs a series: {fmt(1e6 * seconds[:, :1], [1])[0]}, least squares "
+        f"{fmt(1e6 * seconds[:, 1:], [0])[0]}; {fmt(speed[:, None], [0])[0]} times as fast"
+    )
+    print("\n## Other series than those of fit: means over the four dates\n")
+    rows = []
+    for name, results in runs.items():
+        errors, inside, _ = (np.array(part)[..., 2:] for part in zip(*results, strict=True))
+        cells = [errors[:, 0].mean(-1), errors[:, 1].mean(-1)]
+        cells += [inside[:, 0].mean(-1), inside[:, 0].min(-1), inside[:, 1].mean(-1)]
+        rows.append([name, *fmt(np.stack(cells, axis=1), [2, 2, 3, 3, 3])])
+    print_table(
+        ["", "MAE", "least squares", "in 95 %", "least date", "in 95 %, least squares"], rows
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Simulated series of a vegetation index over one season."""
+
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, validate_params
+
+from sklearn_sits.datasets._observation import draw_clear
+from sklearn_sits.datasets._random import generators
+from sklearn_sits.physics.double_logistic import (
+    PHENOLOGY_PRIORS,
+    double_logistic,
+    sample_phenology,
+)
+
+__all__ = ["make_phenology"]
+
+_YEAR_DAYS = 365.0
+
+
+@validate_params(
+    {
+        "n_series": [Interval(Integral, 1, None, closed="left")],
+        "n_dates": [Interval(Integral, 2, None, closed="left")],
+        "gaps": [Interval(Real, 0, 1, closed="both")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "priors": [Mapping, None],
+        "random_state": ["random_state"],
+    },
+    prefer_skip_nested_validation=True,
+)
+def make_phenology(
+    n_series=1000, *, n_dates=73, gaps=0.6, noise=0.03, priors=None, random_state=None
+):
+    """Simulate a vegetation index over a year by double logistics [1]_ of known parameters.
+
+    Parameters
+    ----------
+    n_series : int, default=1000
+        Number of series.
+    n_dates : int, default=73
+        Number of dates, evenly spread over 365 days: the default is every five days.
+    gaps : float in [0, 1], default=0.6
+        Share of the dates that clouds hide. Clouds come in runs; every series keeps one date.
+    noise : float, default=0.03
+        Standard deviation of the noise.
+    priors : mapping of str to (float, float) or None, default=None
+        Bounds of the uniform distributions of the parameters that replace those of
+        `sklearn_sits.physics.double_logistic.PHENOLOGY_PRIORS`.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the data. None takes fresh entropy; the global generators are never used.
+
+    Returns
+    -------
+    X : ndarray of shape (n_series, n_dates, 2), float64
+        Packed series: day 0 to 365, and the index, NaN where hidden.
+    y : ndarray of shape (n_series, 6), float64
+        Minimum, maximum, start of season, maturity, senescence and end of season, in days.
+
+    Raises
+    ------
+    InvalidParameterError
+        A ValueError and TypeError: an argument is of the wrong type or out of range.
+    ValueError
+        If a prior is unknown, or the priors allow no season.
+
+    References
+    ----------
+    .. [1] Beck, P. S. A. et al. (2006). Improved monitoring of vegetation dynamics at very high
+       latitudes: A new method using MODIS NDVI. Remote Sensing of Environment, 100(3), 321-334.
+
+    Examples
+    --------
+    >>> from sklearn_sits.datasets import make_phenology
+    >>> X, y = make_phenology(100, random_state=0)
+    >>> X.shape, y.shape
+    ((100, 73, 2), (100, 6))
+    """
+    priors = {} if priors is None else dict(priors)
+    unknown = [name for name in priors if name not in PHENOLOGY_PRIORS]
+    if unknown:
+        raise ValueError(f"priors must be among {list(PHENOLOGY_PRIORS)}, got {unknown}.")
+    season_rng, cloud_rng, noise_rng = generators(random_state, 3)
+    generator = torch.Generator().manual_seed(int(season_rng.integers(2**63)))
+    parameters = sample_phenology(n_series, PHENOLOGY_PRIORS | priors, generator)
+    days = np.arange(n_dates) * (_YEAR_DAYS / n_dates)
+    X = np.empty((n_series, n_dates, 2))
+    X[..., 0] = days
+    X[..., 1] = double_logistic(parameters, torch.from_numpy(days)).numpy()
+    X[..., 1] += noise * noise_rng.standard_normal((n_series, n_dates))
+    looks = np.ones((n_series, n_dates), dtype=bool)
+    slots = np.broadcast_to(np.arange(n_dates), looks.shape)
+    with np.errstate(divide="ignore"):
+        clear = draw_clear(np.full(n_series, gaps), slots, looks, n_dates, cloud_rng)
+    X[~clear, 1] = np.nan
+    return X, parameters.numpy()
