@@ -50,7 +50,7 @@ class ProsailVAERegressor(
     bands : sequence of str or None, default=None
         Bands of the sensor, in the order of X. None stands for those that look at the land
         surface; for Sentinel-2 B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
-    objective : {"self-supervised", "hybrid", "simulations"}, default="self-supervised"
+    objective : {"hybrid", "self-supervised", "simulations"}, default="hybrid"
         "simulations" maximises the likelihood of simulated traits and does not look at X: the
         MLP-Reg of [1]_. "self-supervised" starts from that and then maximises the likelihood of
         the spectra in X under the spread of the reconstructions, with `kl_weight` times the
@@ -120,12 +120,14 @@ class ProsailVAERegressor(
 
     Notes
     -----
-    PROSAIL is not the truth, and the distributions of the encoder do not know. The standard
-    deviations and intervals are therefore widened by the misfit of each spectrum: its residual r
-    at the mean traits, whitened by the residuals of simulations. With c² the mean square of the
+    Distributions of the encoder are widened thrice, and never by a label. To the width that they
+    had before the encoder saw X, if it was larger: to reconstruct a spectrum narrows them, but is
+    no evidence on traits. By a factor per trait that makes the 95 % intervals of held-out
+    simulations right. And by the misfit of each spectrum, as PROSAIL is not the truth: its residual
+    r at the mean traits, whitened by the residuals of simulations. With c² the mean square of the
     whitened residual and m² its median in simulations the factor is sqrt((1 + c²) / (1 + m²)):
-    about one for spectra that PROSAIL can produce. It needs no label, and follows the practice of
-    scaling errors by the misfit [2]_.
+    about one for spectra that PROSAIL can produce. This follows the practice of scaling errors by
+    the misfit [2]_.
 
     Predictions do not depend on `y`, which `fit` accepts and checks only.
 
@@ -177,7 +179,7 @@ class ProsailVAERegressor(
         *,
         sensor="Sentinel-2A",
         bands=None,
-        objective="self-supervised",
+        objective="hybrid",
         priors="paper",
         n_simulations=100_000,
         noise=0.01,
@@ -293,8 +295,8 @@ class ProsailVAERegressor(
             device=device,
         )
         self.n_iter_ = self.history_[-1]["step"]
-        looked_at = self._has_angles and self.objective != "simulations"
-        calibrate_encoder(module, simulator, observed[1] if looked_at else None, generator)
+        known = observed[1] if self._has_angles and self._observed else None
+        calibrate_encoder(module, simulator, known, generator)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
         misfit = self._apply(spectra[seen], angles[seen], lambda posterior: posterior.misfit())
@@ -314,6 +316,7 @@ class ProsailVAERegressor(
     def _prepare(self, sensor):
         """Set all of a fitted estimator that does not depend on data."""
         self.sensor_, self._has_angles = sensor, self.sensor is not None
+        self._observed = self.objective != "simulations"
         self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
         self._quadrature = self.quadrature
         self._decoder = Prosail(sensor, quadrature=self.quadrature)
@@ -348,8 +351,12 @@ class ProsailVAERegressor(
     def _build_module(self):
         n_bands = len(self.sensor_.bands)
         n_inputs = n_bands + 3 * self._has_angles
-        encoder = ResidualEncoder(n_inputs, len(TRAITS), **self._module_params)
-        return CalibratedEncoder(encoder, n_bands, len(TRAITS))
+        encoder, before = (
+            ResidualEncoder(n_inputs, len(TRAITS), **self._module_params) for _ in range(2)
+        )
+        return CalibratedEncoder(
+            encoder, n_bands, len(TRAITS), before=before if self._observed else None
+        )
 
     def _load_state(self, state):
         """Become fitted by the state of another estimator with the same parameters."""

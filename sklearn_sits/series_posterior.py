@@ -49,7 +49,7 @@ class SeriesPosterior:
         typical = misfits.nanmedian(1, keepdim=True).values
         # What a model cannot reproduce widens all dates alike; the clouds of one are its own.
         share = (misfits / typical)[self.seen]
-        factor = share.unsqueeze(1) * self.single.widening[columns]
+        factor = share.unsqueeze(1) * (self.single.narrowed * self.single.widening)[:, columns]
         time_scale = self.time_scale[columns]
         mean, std, _ = _smooth(self.single, self.dates, self.seen, factor, time_scale, columns)
         typical = typical.expand_as(self.dates)[self.known].unsqueeze(1)
@@ -142,7 +142,7 @@ def most_likely_time_scale(single, dates, seen):
         Among `TIME_SCALES`.
     """
     columns = list(range(len(single.low)))
-    factor = single.misfit().unsqueeze(1) * single.widening
+    factor = single.misfit().unsqueeze(1) * single.narrowed * single.widening
     evidence = torch.stack(
         [_smooth(single, dates, seen, factor, value, columns)[2].sum(0) for value in TIME_SCALES]
     )

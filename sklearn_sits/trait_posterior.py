@@ -4,7 +4,7 @@ from functools import cached_property
 
 import torch
 
-from sklearn_sits.nn.vae import latent_mean
+from sklearn_sits.nn.vae import latent_mean, latent_std
 from sklearn_sits.physics import VARIABLES, TruncatedNormal
 from sklearn_sits.simulator import NOMINAL_ANGLES
 
@@ -34,6 +34,7 @@ class TraitPosterior:
         self.loc, self.scale = module(spectra, angles)
         self.widening = module.widening * module.labelled
         nominal = torch.tensor(NOMINAL_ANGLES).to(spectra).expand(len(spectra), 3)
+        self.angles = angles
         self.geometry = angles if angles.shape[1] else nominal
 
     def __len__(self):
@@ -57,8 +58,14 @@ class TraitPosterior:
         width = high - low
         return TruncatedNormal(low + width * loc, width * scale, low, high, validate_args=False)
 
+    @cached_property
+    def narrowed(self):
+        """Factor by which distributions were wider before, a tensor of shape (n, n_traits)."""
+        std = latent_std(self.loc, self.scale)
+        return self.module.narrowed(self.spectra, self.angles, std)
+
     def _factor(self, columns):
-        return self.misfit().unsqueeze(1) * self.widening[columns]
+        return self.misfit().unsqueeze(1) * self.narrowed[:, columns] * self.widening[columns]
 
     def mean(self, columns):
         """Return the means of some traits.

@@ -166,6 +166,7 @@ def train_vae(
                 module, simulations_only, pretrain_iter, learning_rate, "pretrain", bar
             )
             if observed:
+                module.before.load_state_dict(module.encoder.state_dict())
                 rate = learning_rate * _OBSERVED_RATE
                 records = _optimise(module, with_observations, max_iter, rate, "observed", bar)
                 history += [r | {"step": pretrain_iter + r["step"]} for r in records]

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from sklearn_sits.nn.vae import latent_std
+
 __all__ = ["CalibratedEncoder"]
 
 
@@ -17,6 +19,8 @@ class CalibratedEncoder(nn.Module):
         Number of bands.
     n_latents : int
         Number of latents.
+    before : torch.nn.Module or None, default=None
+        The encoder before it has seen anything but simulations.
 
     Attributes
     ----------
@@ -34,9 +38,9 @@ class CalibratedEncoder(nn.Module):
         Share of the variance of the errors that the dates of a series have in common.
     """
 
-    def __init__(self, encoder, n_bands, n_latents):
+    def __init__(self, encoder, n_bands, n_latents, before=None):
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.before = encoder, before
         self.register_buffer("whitening", torch.eye(n_bands))
         self.register_buffer("typical", torch.ones(()))
         self.register_buffer("widening", torch.ones(n_latents))
@@ -58,7 +62,30 @@ class CalibratedEncoder(nn.Module):
         -------
         loc, scale : tensor of shape (n, n_latents)
         """
-        return self.encoder(torch.cat([spectra, torch.cos(torch.deg2rad(angles))], dim=1))
+        return self.encoder(_inputs(spectra, angles))
+
+    def narrowed(self, spectra, angles, std):
+        """Compute how much wider the distributions were before.
+
+        To reconstruct spectra narrows distributions, but is no evidence on latents.
+
+        Parameters
+        ----------
+        spectra : tensor of shape (n, n_bands)
+            Reflectances.
+        angles : tensor of shape (n, 3) or (n, 0)
+            Angles in degrees.
+        std : tensor of shape (n, n_latents)
+            Standard deviations.
+
+        Returns
+        -------
+        factor : tensor of shape (n, n_latents)
+            At least one.
+        """
+        if self.before is None:
+            return torch.ones_like(std)
+        return (latent_std(*self.before(_inputs(spectra, angles))) / std).clamp_min(1.0)
 
     def misfit(self, residuals):
         """Compute how much larger residuals are than those of simulations.
@@ -90,3 +117,7 @@ class CalibratedEncoder(nn.Module):
         inverse = torch.linalg.inv(torch.linalg.cholesky(covariance)).T
         self.whitening.copy_(inverse)
         self.typical.copy_((residuals @ inverse).square().mean(1).sqrt().median())
+
+
+def _inputs(spectra, angles):
+    return torch.cat([spectra, torch.cos(torch.deg2rad(angles))], dim=1)

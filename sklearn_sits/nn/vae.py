@@ -8,7 +8,14 @@ import math
 
 import torch
 
-__all__ = ["kl_to_uniform", "latent_mean", "latent_nll", "reconstruction_nll", "sample_latents"]
+__all__ = [
+    "kl_to_uniform",
+    "latent_mean",
+    "latent_nll",
+    "latent_std",
+    "reconstruction_nll",
+    "sample_latents",
+]
 
 _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 # Floor of the variance of reconstructions, in units of the spread of a band.
@@ -19,6 +26,16 @@ def _mass(loc, scale):
     """Return the probabilities below zero and below one, which need double precision."""
     loc, scale = loc.double(), scale.double()
     return torch.special.ndtr(-loc / scale), torch.special.ndtr((1 - loc) / scale)
+
+
+def _moments(loc, scale):
+    """Return mean and variance in units of the scale, the mean from loc."""
+    below, above = _mass(loc, scale)
+    mass = math.sqrt(2 * math.pi) * (above - below).to(loc.dtype)
+    low, high = -loc / scale, (1 - loc) / scale
+    at_low, at_high = torch.exp(-0.5 * low * low) / mass, torch.exp(-0.5 * high * high) / mass
+    mean = at_low - at_high
+    return mean, 1 + low * at_low - high * at_high - mean * mean
 
 
 def latent_mean(loc, scale):
@@ -33,11 +50,22 @@ def latent_mean(loc, scale):
     -------
     mean : tensor of shape (n, k)
     """
-    below, above = _mass(loc, scale)
-    low, high = -loc / scale, (1 - loc) / scale
-    slopes = torch.exp(-0.5 * low * low) - torch.exp(-0.5 * high * high)
-    mass = (above - below).to(loc.dtype)
-    return loc + scale * slopes / (math.sqrt(2 * math.pi) * mass)
+    return loc + scale * _moments(loc, scale)[0]
+
+
+def latent_std(loc, scale):
+    """Compute the standard deviations of latents.
+
+    Parameters
+    ----------
+    loc, scale : tensor of shape (n, k)
+        Truncated normal distributions on [0, 1].
+
+    Returns
+    -------
+    std : tensor of shape (n, k)
+    """
+    return scale * _moments(loc, scale)[1].sqrt()
 
 
 def latent_nll(loc, scale, values):

@@ -9,6 +9,7 @@ from sklearn_sits.nn.vae import (
     kl_to_uniform,
     latent_mean,
     latent_nll,
+    latent_std,
     reconstruction_nll,
     sample_latents,
 )
@@ -37,12 +38,15 @@ def generator(seed=0):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
-def test_latent_mean(dtype):
+def test_latent_moments(dtype):
     loc, scale = grid(dtype)
-    found = latent_mean(loc, scale)
-    assert found.dtype == dtype
-    expected = reference(loc, scale).mean
-    assert_close(found.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    for function, expected in (
+        (latent_mean, reference(loc, scale).mean),
+        (latent_std, reference(loc, scale).stddev),
+    ):
+        found = function(loc, scale)
+        assert found.dtype == dtype
+        assert_close(found.double(), expected, rtol=10 * TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
