@@ -3,11 +3,11 @@
 import torch
 from tqdm import tqdm
 
+from sklearn_sits.minimise import minimise
 from sklearn_sits.nn.gridding import drop_gaps
 from sklearn_sits.nn.ordered import dependence, sample_dependent
 from sklearn_sits.nn.vae import kl_to_uniform, latent_nll, reconstruction_nll
 from sklearn_sits.physics.double_logistic import double_logistic, sample_phenology
-from sklearn_sits.vae_training import _optimise
 
 __all__ = ["cross_patterns", "train_seasons"]
 
@@ -152,10 +152,10 @@ def train_seasons(
     observed = objective != "simulations"
     bar = tqdm(total=pretrain_iter + max_iter * observed, disable=not verbose, unit="step")
     with bar:
-        history = _optimise(module, simulations_only, pretrain_iter, learning_rate, "pretrain", bar)
+        history = minimise(module, simulations_only, pretrain_iter, learning_rate, "pretrain", bar)
         if observed:
             rate = learning_rate / 4
-            records = _optimise(module, with_observations, max_iter, rate, "observed", bar)
+            records = minimise(module, with_observations, max_iter, rate, "observed", bar)
             history += [record | {"step": pretrain_iter + record["step"]} for record in records]
     module.cpu().eval()
     return history

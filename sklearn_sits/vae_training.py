@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
+from sklearn_sits.minimise import minimise
 from sklearn_sits.nn.vae import kl_to_uniform, latent_nll, reconstruction_nll, sample_latents
 from sklearn_sits.physics import VARIABLES, TruncatedNormal
 from sklearn_sits.simulator import NOMINAL_ANGLES, with_ground
@@ -15,13 +15,8 @@ __all__ = ["train_vae"]
 
 _NAMES = [variable.name for variable in VARIABLES]
 _LAI = _NAMES.index("LAI")
-_FINAL_RATE = 0.01
 # Learning rate on observed spectra, as a share of that on simulations.
 _OBSERVED_RATE = 1 / 6
-_GRADIENT_NORM = 10.0
-_RECORD = 100
-# Steps with a gradient that is not finite are skipped; more than this share is a divergence.
-_MAX_SKIPPED = 0.05
 # Correlation of the predicted and the true LAI below which nothing was learned, and share of the
 # range above which its distribution is too wide to have been.
 _CORRELATED, _WIDE = 0.2, 0.9
@@ -162,13 +157,13 @@ def train_vae(
     n_steps = pretrain_iter + max_iter * observed
     with tqdm(total=n_steps, disable=not verbose, unit="step") as bar:
         for attempt in range(1, _ATTEMPTS + 1):
-            history = _optimise(
+            history = minimise(
                 module, simulations_only, pretrain_iter, learning_rate, "pretrain", bar
             )
             if observed:
                 module.before.load_state_dict(module.encoder.state_dict())
                 rate = learning_rate * _OBSERVED_RATE
-                records = _optimise(module, with_observations, max_iter, rate, "observed", bar)
+                records = minimise(module, with_observations, max_iter, rate, "observed", bar)
                 history += [r | {"step": pretrain_iter + r["step"]} for r in records]
             module.eval()
             if not collapsed():
@@ -180,43 +175,6 @@ def train_vae(
                 bar.reset()
     module.cpu()
     decoder.cpu()
-    return history
-
-
-def _optimise(module, objective, n_steps, learning_rate, phase, bar):
-    """Run Adam with a rate that falls as a cosine; return the mean parts of the loss."""
-    optimiser = torch.optim.Adam(module.encoder.parameters(), learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, n_steps, learning_rate * _FINAL_RATE
-    )
-    history, sums, n_skipped = [], {}, torch.zeros(())
-    module.train()
-    for step in range(1, n_steps + 1):
-        optimiser.zero_grad()
-        loss, parts = objective(step)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(module.encoder.parameters(), _GRADIENT_NORM)
-        finite = torch.isfinite(norm)
-        n_skipped = n_skipped + ~finite.cpu()
-        if finite:
-            optimiser.step()
-        schedule.step()
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + value.detach()
-        bar.update()
-        if step % _RECORD == 0 or step == n_steps:
-            count = (step - 1) % _RECORD + 1
-            record = {name: float(total) / count for name, total in sums.items()}
-            history.append({"step": step, "phase": phase} | record)
-            bar.set_postfix({name: f"{value:.2f}" for name, value in record.items()})
-            sums = {}
-    if n_skipped > _MAX_SKIPPED * n_steps or not all(
-        np.isfinite(value) for value in record.values()
-    ):
-        raise FloatingPointError(
-            f"The training diverged. Lower learning_rate={learning_rate}, or check X for extreme "
-            "values."
-        )
     return history
 
 

@@ -649,13 +649,13 @@ def test_collapse_of_every_attempt(data):
 def test_collapse_starts_again(data, monkeypatch):
     """An encoder that cannot learn at first, and then can."""
     X, _ = data
-    optimise, rates = vae_training._optimise, []
+    minimise, rates = vae_training.minimise, []
 
     def stuck_once(encoder, objective, n_steps, rate, *args):
         rates.append(1e-9 if not rates else rate)
-        return optimise(encoder, objective, n_steps, rates[-1], *args)
+        return minimise(encoder, objective, n_steps, rates[-1], *args)
 
-    monkeypatch.setattr(vae_training, "_optimise", stuck_once)
+    monkeypatch.setattr(vae_training, "minimise", stuck_once)
     model = ProsailVAERegressor(**TRAINED)
     with pytest.warns(UserWarning, match="Training 1 of at most 3 collapsed") as caught:
         model.fit(X)
