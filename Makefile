@@ -39,10 +39,12 @@ demo: $(STAMP)  ## Run the examples of land cover and of vegetation traits
 	MPLBACKEND=Agg $(BIN)/python examples/traits.py
 
 # Up to 20,000 series: without options, benchmarks/scale.py takes 92,000.
-bench: $(STAMP)  ## Run the benchmarks, land cover with DATA=folder of the data
+bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of the data
 	$(BIN)/python benchmarks/interpolator.py
 	$(BIN)/python benchmarks/prosail.py --train
 	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep
+	$(BIN)/python benchmarks/phenology.py
+	$(BIN)/python benchmarks/traits.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/landcover.py $(if $(DATA),--data "$(DATA)")
 
 clean:  ## Remove the environment, the caches and the build products
