@@ -172,13 +172,13 @@ class MultiTimeAttention(nn.Module):
         if spread > _MAX_RANGE[logits.dtype]:
             return _masked_softmax(logits, values, mask, index), observed
         weights = torch.exp(logits - top)
-        stacked = torch.cat([mask, values], dim=1)
         if index is None:
-            sums = (stacked.flatten(0, 1) @ weights.T).unflatten(0, stacked.shape[:2])
+            total, sums = mask @ weights.T, values @ weights.T
         else:
             # The backward pass of an embedding adds in one sweep, that of indexing sorts.
-            sums = torch.bmm(stacked, nn.functional.embedding(index, weights.T))
-        total, sums = sums.split([mask.shape[1], values.shape[1]], dim=1)
+            own = nn.functional.embedding(index, weights.T)
+            sums = torch.bmm(torch.cat([mask, values], dim=1), own)
+            total, sums = sums.split([mask.shape[1], values.shape[1]], dim=1)
         # A quotient, not a product with the reciprocal: the square of a tiny total, in the gradient
         # of the latter, underflows.
         return sums / torch.where(observed, total, 1.0), observed

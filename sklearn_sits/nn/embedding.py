@@ -143,6 +143,7 @@ class DeepEmbedding(nn.Module):
         z : tensor of shape (n, n_outputs)
             Of mean 0 and variance 1 over its components.
         """
-        x = nn.functional.linear(series.flatten(1) - self.location, self.components)
+        offset = -(self.components @ self.location)
+        x = nn.functional.linear(series.flatten(1), self.components, offset)
         x = self.dropout(nn.functional.silu(self.norm(self.hidden(x))))
         return nn.functional.layer_norm(self.output(x), (self.n_features,))

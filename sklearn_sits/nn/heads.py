@@ -9,6 +9,11 @@ from sklearn_sits.nn.svgp import SVGP
 
 __all__ = ["MLPHead", "SVGPHead"]
 
+# Latent values drawn at a time for the predictive probabilities.
+_DRAWN_VALUES = 2**17
+# The exponential of so large a number, and of its negative, is normal in float32 and float64.
+_SAFE_EXPONENT = 80.0
+
 
 class SVGPHead(nn.Module):
     r"""Latent Gaussian processes, mixed linearly and passed through a softmax.
@@ -120,8 +125,22 @@ class SVGPHead(nn.Module):
         probabilities : tensor of shape (n, C)
         """
         mean, variance = self.gp(z)
-        latent = mean + variance.sqrt() * self.base_draws[..., None]
-        return torch.matmul(self.mixing, latent).softmax(1).mean(0).T
+        n_draws = len(self.base_draws)
+        # f = A (mean + std * draw), of all draws in one product.
+        left = torch.cat(
+            [self.mixing * self.base_draws[:, None], self.mixing.expand(n_draws, -1, -1)], dim=2
+        )
+        std = variance.sqrt()
+        right = torch.cat([std, mean])
+        reach = mean.abs() + std * self.base_draws.abs().max()
+        is_small = (self.mixing.abs() @ reach).max() < _SAFE_EXPONENT
+        total = 0.0
+        # The draws of a part stay in the processor's cache.
+        for part in left.split(max(1, _DRAWN_VALUES // (len(self.mixing) * len(z)))):
+            latent = (part.flatten(0, 1) @ right).unflatten(0, part.shape[:2])
+            odds = (latent if is_small else latent.sub_(latent.amax(1, keepdim=True))).exp_()
+            total = total + odds.mul_(odds.sum(1, keepdim=True).reciprocal()).sum(0)
+        return total.T / n_draws
 
     def latent(self, z):
         """Compute mean and standard deviation of the mixed latent function of every class.

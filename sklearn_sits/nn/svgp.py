@@ -86,8 +86,10 @@ class SVGP(nn.Module):
             chol = self.variational.chol_variational_covar
             chol.copy_(0.3 * torch.eye(m, dtype=chol.dtype, device=chol.device).expand_as(chol))
             # All processes are alike at this point: one of them gives the whitened features.
-            log_kernel, projection = self._factors(z)
-            features = log_kernel.exp()[:, :m].double() @ projection[0, :, :m].double()
+            left, offset, projection = self._factors(z)
+            features = (
+                _log_kernel(z, left, offset).exp()[:, :m].double() @ projection[0, :, :m].double()
+            )
             weighted = features * weight[:, None].double()
             ridge = 10.0 * torch.eye(m, dtype=torch.float64, device=z.device)
             mean = torch.linalg.solve(weighted.T @ features + ridge, weighted.T @ target.double())
@@ -104,7 +106,12 @@ class SVGP(nn.Module):
         -------
         mean, variance : tensors of shape (L, n)
         """
-        log_kernel, projection = self._factors(z)
+        left, offset, projection = self._factors(z)
+        if z.dtype == torch.float64 and not torch.is_grad_enabled():
+            mean, excess = _predict_marginals(z, left, offset, projection)
+            variance = self.kernel.outputscale[:, None] + excess
+            return mean + self.mean[:, None], variance.clamp_min(1e-6)
+        log_kernel = _log_kernel(z, left, offset)
         m = projection.shape[1]
         sign = torch.ones(2 * m + 1, dtype=z.dtype, device=z.device)
         sign[:m] = -1
@@ -126,10 +133,11 @@ class SVGP(nn.Module):
         return 0.5 * (chol.square().sum() + mean.square().sum() - mean.numel()) - log_det
 
     def _factors(self, z):
-        """Logarithm of the cross-covariance (n, L * M) and what to multiply it by (L, M, 2M + 1).
+        """Factors of the logarithm of the cross-covariance, and what to multiply the latter by.
 
-        The product is [W^T, W^T Lq, W^T m] with W = Lz^-1 Kzx, the whitened features, and Lq
-        the Cholesky factor of S.
+        The logarithm is [x, x^2] left^T + offset, with left (L * M, 2d) and offset (L * M,). The
+        product with the projection (L, M, 2M + 1) is [W^T, W^T Lq, W^T m] with W = Lz^-1 Kzx, the
+        whitened features, and Lq the Cholesky factor of S.
         """
         lengthscale = self.kernel.base_kernel.lengthscale  # (L, 1, d)
         scaled = (self.inducing_points / lengthscale).double()
@@ -149,10 +157,29 @@ class SVGP(nn.Module):
         precision = lengthscale.square().reciprocal()
         left = torch.cat([self.inducing_points * precision, -0.5 * precision.expand(-1, m, -1)], 2)
         offset = outputscale.log()[:, None] - half_norm.to(z.dtype)
-        log_kernel = torch.addmm(
-            offset.flatten(), torch.cat([z, z.square()], dim=1), left.flatten(0, 1).T
-        )
-        return log_kernel.clamp_min(_LOG_FLOOR[z.dtype]), projection
+        return left.flatten(0, 1), offset.flatten(), projection
+
+
+def _log_kernel(z, left, offset):
+    """Logarithm of the cross-covariance, (n, L * M)."""
+    product = torch.addmm(offset, torch.cat([z, z.square()], dim=1), left.T)
+    return product.clamp_min(_LOG_FLOOR[z.dtype])
+
+
+def _predict_marginals(z, left, offset, projection):
+    """Mean and excess variance as a quadratic form, in half of the operations of `_Marginals`.
+
+    The form has entries as large as the inverse of the jitter, for which float32 is too short.
+    """
+    n_latents, m, _ = projection.shape
+    inverse, factor, mean = projection.split([m, m, 1], dim=2)
+    form = factor @ factor.mT - inverse @ inverse.mT
+    # Series last, so that every product has long rows.
+    right = torch.cat([z, z.square(), torch.ones_like(z[:, :1])], dim=1).T
+    kernel = torch.cat([left, offset[:, None]], dim=1) @ right
+    kernel = kernel.clamp_min_(_LOG_FLOOR[z.dtype]).exp_().unflatten(0, (n_latents, m))
+    excess = torch.bmm(form, kernel).mul_(kernel).sum(1)
+    return torch.bmm(mean.mT, kernel).squeeze(1), excess
 
 
 class _Marginals(torch.autograd.Function):

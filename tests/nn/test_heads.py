@@ -3,6 +3,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from sklearn_sits.nn import heads
 from sklearn_sits.nn.heads import MLPHead, SVGPHead
 from sklearn_sits.nn.layers import set_generator
 
@@ -48,6 +49,21 @@ def test_probabilities_are_those_of_many_draws(n_classes):
         expected = sampled_probabilities(head, z[:20], 100_000)
     assert_close(found.sum(1), torch.ones(20).double())
     assert_close(found, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("n_values", [1, 500, 2**17])
+@pytest.mark.parametrize("size", [1.0, 100.0])
+def test_probabilities_of_parts_of_the_draws(n_values, size, monkeypatch):
+    """Small and large latent values."""
+    monkeypatch.setattr(heads, "_DRAWN_VALUES", n_values)
+    z, labels = make_data()
+    head = make_head(z, labels)
+    with torch.no_grad():
+        head.mixing.mul_(size)
+        mean, variance = head.gp(z)
+        latent = mean + variance.sqrt() * head.base_draws[..., None]
+        expected = (head.mixing @ latent).softmax(1).mean(0).T
+        assert_close(head.predict_proba(z), expected, rtol=1e-12, atol=1e-14)
 
 
 def test_probabilities_do_not_depend_on_the_batch():
