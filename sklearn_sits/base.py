@@ -62,6 +62,9 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     def _check_X(self, X, reset):
         """Return X validated, of float32 or float64."""
 
+    def _note_coverage(self, X, warm):
+        """Note what the training data cover, of a warm start in addition to those before."""
+
     @abstractmethod
     def _load(self, X, rows, dtype):
         """Return the batch of some rows (an array or a slice): a dict of tensors."""
@@ -160,6 +163,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
             device=device,
         )
         set_generator(module, None)
+        self._note_coverage(X, warm)
         self.classes_ = classes
         self.history_ = (self.history_ if warm else []) + history
         self.n_iter_ = len(self.history_)

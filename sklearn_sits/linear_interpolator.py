@@ -4,11 +4,12 @@ from numbers import Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_sits.date_range import find_date_range
 from sklearn_sits.packing import check_sits, split_sits
+from sklearn_sits.stored_array import open_stored, row_blocks
 
 __all__ = ["LinearInterpolator"]
 
@@ -40,6 +41,8 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
     ----------
     dates_ : ndarray of shape (n_grid,)
         Dates of the result, in days.
+    date_range_ : float64 ndarray of shape (2,)
+        First and last date with an observation in `fit`, in days; NaN if there is none.
     fill_values_ : ndarray of shape (n_bands + n_static,)
         Value given to a series that has no valid observation of a band: the mean of the band
         over all valid observations in `fit`, or 0 if there is none. For a static channel, the
@@ -102,13 +105,15 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
             If X is not a valid packed array, `dates` is not increasing, or `dates` is None
             and X has no valid observation to take dates from.
         """
+        X = open_stored(X)
         X = check_sits(self, X, reset=True, static_channels=self.static_channels)
+        self.date_range_ = find_date_range(X, self.static_channels)
         if self.dates is not None:
             self.dates_ = _check_dates(self.dates)
         elif self._n_dims_in == 2:
             self.dates_ = split_sits(X[:1])[0][0].astype(np.float64)
         else:
-            self.dates_ = self._regular_dates(X)
+            self.dates_ = self._regular_dates()
 
         total, count = 0, 0
         for rows in self._blocks(X):
@@ -140,6 +145,7 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
             If X is not a valid packed array or differs in channels from `fit`.
         """
         check_is_fitted(self)
+        X = open_stored(X)
         X = check_sits(self, X, reset=False, static_channels=self.static_channels)
         fill_values = self.fill_values_.astype(X.dtype)
         n_grid, n_bands = len(self.dates_), len(fill_values) - len(self.static_channels)
@@ -209,20 +215,12 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
 
     def _blocks(self, X):
         n_slots = X.shape[1] + len(self.dates_)
-        return gen_batches(len(X), max(1, _BLOCK_VALUES // (n_slots * X.shape[2])))
+        return row_blocks(X, _BLOCK_VALUES // (n_slots * X.shape[2]))
 
-    def _regular_dates(self, X):
+    def _regular_dates(self):
         """Return dates every `step` days between the first and last valid observation."""
-        first, last = np.inf, -np.inf
-        for rows in gen_batches(len(X), max(1, _BLOCK_VALUES // X[0].size)):
-            dates, bands, _ = split_sits(X[rows], self.static_channels)
-            seen = np.zeros(dates.shape, dtype=bool)
-            for band in range(bands.shape[2]):
-                seen |= ~np.isnan(bands[..., band])
-            if seen.any():
-                first = min(first, float(dates[seen].min()))
-                last = max(last, float(dates[seen].max()))
-        if first > last:
+        first, last = self.date_range_
+        if np.isnan(first):
             raise ValueError("X has no valid observation in fit, so dates=None finds no dates.")
         # The margin keeps the last date when float32 dates are rounded.
         n_steps = int(np.floor((last - first) / self.step + 1e-3))

@@ -9,11 +9,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_sits.date_range import find_date_range
 from sklearn_sits.nn.attention import MultiTimeAttention
 from sklearn_sits.nn.embedding import DeepEmbedding, SpectralEmbedding
 from sklearn_sits.nn.representation import SeriesRepresentation
 from sklearn_sits.nn.spatial_encoding import SpatialEncoding
 from sklearn_sits.packing import check_sits, split_sits
+from sklearn_sits.stored_array import open_stored
 
 __all__ = ["MTANMixin"]
 
@@ -51,11 +53,18 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             )
         return check_sits(
             self,
-            X,
+            open_stored(X),
             reset=reset,
             static_channels=self._module_params["position_channels"],
             static_name="position_channels",
         )
+
+    def _note_coverage(self, X, warm):
+        days = find_date_range(X, self._module_params["position_channels"])
+        if warm:
+            both = np.stack([days, self.date_range_])
+            days = np.array([np.fmin.reduce(both[:, 0]), np.fmax.reduce(both[:, 1])])
+        self.date_range_ = days
 
     def _load(self, X, rows, dtype):
         dates, bands, positions = split_sits(X[rows], self._module_params["position_channels"])
@@ -135,16 +144,16 @@ def _to_batch(dates, bands, positions, dtype):
         shape = dates.shape
         dates, index = np.unique(dates, return_inverse=True)
         batch["index"] = torch.from_numpy(index.reshape(shape))
-    values = torch.from_numpy(np.array(bands)).to(dtype).transpose(1, 2).contiguous()
-    missing = values.isnan()
-    values.masked_fill_(missing, 0.0)
+    # A copy, in the type of X: faster than to change the order and the type at once.
+    values = np.array(bands.transpose(0, 2, 1), order="C")
+    observed = ~np.isnan(values)
     # Clouds hide all bands of a date: one mask then serves them all.
-    if missing.shape[1] > 1 and (missing == missing[:, :1]).all():
-        missing = missing[:, :1]
+    if observed.shape[1] > 1 and (observed == observed[:, :1]).all():
+        observed = observed[:, :1]
     if positions.shape[1]:
         batch["positions"] = torch.from_numpy(np.array(positions)).to(dtype)
     return batch | {
         "dates": torch.from_numpy(dates),
-        "values": values,
-        "mask": (~missing).to(dtype),
+        "values": torch.from_numpy(values).nan_to_num_(0.0).to(dtype),
+        "mask": torch.from_numpy(observed).to(dtype),
     }

@@ -86,6 +86,8 @@ class MTANMLPClassifier(MTANMixin, TorchClassifier):
         Class labels.
     n_features_in_ : int
         Number of channels of X, the date included (number of dates if X is 2-D).
+    date_range_ : float64 ndarray of shape (2,)
+        First and last date with an observation, in days as in X; NaN if there is none.
     reference_dates_ : ndarray of shape (n_reference_dates,)
         Reference dates, in days as in X.
     n_iter_ : int

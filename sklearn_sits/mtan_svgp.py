@@ -95,6 +95,8 @@ class MTANSVGPClassifier(SVGPMixin, MTANMixin, TorchClassifier):
         Number of channels of X, the date included (number of dates if X is 2-D).
     n_inducing_ : int
         Number of inducing points.
+    date_range_ : float64 ndarray of shape (2,)
+        First and last date with an observation, in days as in X; NaN if there is none.
     reference_dates_ : ndarray of shape (n_reference_dates,)
         Reference dates, in days as in X.
     n_iter_ : int

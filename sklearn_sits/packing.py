@@ -12,8 +12,9 @@ import warnings
 
 import numpy as np
 from scipy.sparse import issparse
-from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_array, validate_data
+
+from sklearn_sits.stored_array import StoredArray, row_blocks
 
 __all__ = ["check_sits", "pack", "pack_frame", "split_sits", "unpack"]
 
@@ -277,7 +278,7 @@ def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_c
         Receives `n_features_in_` (and `feature_names_in_` for tables) when `reset` is True.
     X : array-like of shape (n_series, n_dates, 1 + n_channels) or (n_series, n_dates)
         Packed array, or univariate series on a regular grid of dates in [0, 1]. Not copied
-        when it is a 3-D float32 or float64 array, memory-mapped or not.
+        when it is a 3-D float32 or float64 array, memory-mapped or not, or a StoredArray.
     reset : bool
         True in `fit`, False in the other methods, which compare X with what `fit` saw.
         `n_dates` of a packed array may differ.
@@ -289,7 +290,7 @@ def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_c
 
     Returns
     -------
-    X : ndarray of shape (n_series, n_dates, 1 + n_channels)
+    X : ndarray or StoredArray of shape (n_series, n_dates, 1 + n_channels)
         float32 or float64.
 
     Raises
@@ -307,7 +308,8 @@ def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_c
     """
     n_dims = None if reset else getattr(estimator, "_n_dims_in", None)
     # A sparse matrix is 2-D; validate_data refuses it with the usual message.
-    array = None if issparse(X) else _check_numeric(X, "X")
+    stored = isinstance(X, StoredArray)
+    array = X if stored else None if issparse(X) else _check_numeric(X, "X")
     if array is not None and array.ndim > 3:
         raise ValueError(
             f"X has {array.ndim} dimensions, shape {array.shape}. Expected "
@@ -326,15 +328,11 @@ def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_c
         packed[..., 0] = np.linspace(0, 1, X.shape[1])
         packed[..., 1] = X
     else:
-        # 0-D and 1-D arrays end here too, with the usual "Reshape your data".
-        packed = check_array(
-            array,
-            allow_nd=True,
-            ensure_all_finite=False,
-            dtype=dtypes,
-            input_name="X",
-            estimator=estimator,
-        )
+        packed = array
+        if not stored:
+            # 0-D and 1-D arrays end here too, with the usual "Reshape your data".
+            options = {"dtype": dtypes, "input_name": "X", "estimator": estimator}
+            packed = check_array(array, allow_nd=True, ensure_all_finite=False, **options)
         _check_shape(estimator, packed, reset)
     static = _check_static_channels(static_channels, packed.shape[2], static_name)
     n_empty = _check_content(packed, static, "X", static_name)
@@ -394,7 +392,7 @@ def _check_static_channels(static_channels, n_channels, name):
 def _check_content(X, static, name, static_name="static_channels"):
     """Check what X holds, block by block, and count the series without observation."""
     n_empty = 0
-    for rows in gen_batches(len(X), max(1, _BLOCK_BYTES // X[0].nbytes)):
+    for rows in row_blocks(X, _BLOCK_BYTES // (X.dtype.itemsize * X.shape[1] * X.shape[2])):
         block = X[rows]
         observed = ~np.isnan(block)
         padding = ~observed[..., 0]

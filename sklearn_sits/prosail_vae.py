@@ -115,6 +115,8 @@ class ProsailVAERegressor(
         Days in which traits change.
     units_ : dict of str to str
         Unit of each trait, empty where it has none.
+    date_range_ : None
+        Only the distances between dates matter, not their time of year.
     state_ : dict of str to ndarray
         Parameters of the encoder, and what simulations showed about its errors.
 
@@ -323,7 +325,7 @@ class ProsailVAERegressor(
         priors = check_priors(self.priors)
         simulator = Simulator(self._decoder, priors, self.noise, self._has_angles)
         self._lowest, self._highest = simulator.bounds()
-        self.units_ = dict(UNITS)
+        self.units_, self.date_range_ = dict(UNITS), None
         return simulator
 
     def _make_sensor(self):
