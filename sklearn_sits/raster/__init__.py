@@ -1,0 +1,20 @@
+"""From an xarray cube to packed series, and from an estimator to a map.
+
+Needs ``pip install "sklearn-sits[raster]"``; what is missing is named when it is used.
+"""
+
+from sklearn_sits.raster.cube import pack_cube
+from sklearn_sits.raster.cube_samples import sample_cube, sample_labels
+from sklearn_sits.raster.geotiff import export_geotiff
+from sklearn_sits.raster.map_writer import open_map, write_map
+from sklearn_sits.raster.prediction import predict_raster
+
+__all__ = [
+    "export_geotiff",
+    "open_map",
+    "pack_cube",
+    "predict_raster",
+    "sample_cube",
+    "sample_labels",
+    "write_map",
+]

@@ -1,0 +1,200 @@
+"""Training series from a cube, at points or under a map of labels."""
+
+from numbers import Integral
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from sklearn_sits.raster.cube_layers import check_layer, import_extra, read_cube
+from sklearn_sits.raster.cube_packing import pack_block
+
+__all__ = ["sample_cube", "sample_labels"]
+
+
+def sample_cube(
+    cube, points, *, x="x", y="y", valid=None, static=None, bands=None, origin=None, decode=False
+):
+    """Pack the series of the pixels at points.
+
+    Parameters
+    ----------
+    cube : xarray.DataArray or xarray.Dataset
+        See :func:`~sklearn_sits.raster.pack_cube`. If it is backed by dask, the chunks with points
+        are read.
+    points : pandas.DataFrame or array-like of shape (n_points, 2)
+        Positions in the coordinate reference system of the cube: columns `x` and `y` of a table,
+        or two columns, x first.
+    x, y : str, default="x", "y"
+        Columns of the table.
+    valid, static, bands, origin, decode
+        See :func:`~sklearn_sits.raster.pack_cube`.
+
+    Returns
+    -------
+    X : float32 ndarray of shape (n_points, n_dates, 1 + n_bands + n_static)
+        Series of the pixels whose centres are nearest, in the order of the points: the labels
+        are a column of the table.
+
+    Raises
+    ------
+    ImportError
+        If xarray is not installed.
+    TypeError, ValueError
+        As :func:`~sklearn_sits.raster.pack_cube`; also if a column is missing, a position is not a
+        finite number, points lie outside of the cube, or its coordinates are not monotonic.
+    """
+    layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
+    xy = _positions(points, x, y)
+    rows, columns = layers.spatial
+    row, outside_rows = _nearest(cube, rows, columns, xy[:, 1])
+    column, outside_columns = _nearest(cube, columns, rows, xy[:, 0])
+    outside = outside_rows | outside_columns
+    if outside.any():
+        raise ValueError(
+            f"{outside.sum()} of {len(xy)} points lie outside of cube, the first at "
+            f"{tuple(xy[outside.argmax()].tolist())}. They must be in its coordinate reference "
+            f"system, {columns} first: {_extent(cube, columns)}, {_extent(cube, rows)}."
+        )
+    return _pack_pixels_at(layers, row, column)
+
+
+def sample_labels(
+    cube,
+    labels,
+    *,
+    nodata=None,
+    n_per_class=None,
+    random_state=None,
+    valid=None,
+    static=None,
+    bands=None,
+    origin=None,
+    decode=False,
+):
+    """Pack the series of labelled pixels.
+
+    Parameters
+    ----------
+    cube : xarray.DataArray or xarray.Dataset
+        See :func:`~sklearn_sits.raster.pack_cube`.
+    labels : xarray.DataArray
+        Integers with the dimensions of space of the cube, on its grid.
+    nodata : int, default=None
+        Label of the pixels to leave out. None: `_FillValue` or `nodata` of the attributes of
+        `labels`.
+    n_per_class : int, default=None
+        Pixels to draw of each class, without replacement; a class that has fewer gives all.
+        None: all pixels.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the draw.
+    valid, static, bands, origin, decode
+        See :func:`~sklearn_sits.raster.pack_cube`. With `static` ``["x", "y"]`` the series know
+        where they are, for the blocks of a cross-validation.
+
+    Returns
+    -------
+    X : float32 ndarray of shape (n_series, n_dates, 1 + n_bands + n_static)
+        Packed series, in the order of the pixels row by row.
+    y : ndarray of shape (n_series,)
+        Their labels.
+
+    Raises
+    ------
+    ImportError
+        If xarray is not installed.
+    TypeError
+        As :func:`~sklearn_sits.raster.pack_cube`, or `labels` is no DataArray of integers.
+    ValueError
+        As :func:`~sklearn_sits.raster.pack_cube`; also if `labels` lies on another grid or has no
+        label, `nodata` is not known, or `n_per_class` is not positive.
+    """
+    layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
+    xr = import_extra("xarray")
+    if not isinstance(labels, xr.DataArray):
+        raise TypeError(f"labels must be an xarray DataArray, got {type(labels).__name__}.")
+    if labels.dtype.kind not in "iu":
+        raise TypeError(
+            f"labels must be integers, got dtype {labels.dtype}. If NaN marks what has no label: "
+            "labels.fillna(nodata).astype(int)."
+        )
+    if set(labels.dims) != set(layers.spatial):
+        raise ValueError(f"labels has the dimensions {labels.dims}, expected {layers.spatial}.")
+    check_layer(labels, "labels", cube, layers.spatial)
+    if nodata is None:
+        nodata = labels.attrs.get("_FillValue", labels.attrs.get("nodata"))
+    if nodata is None:
+        raise ValueError("nodata must be given: the attributes of labels have no _FillValue.")
+    if n_per_class is not None and (not isinstance(n_per_class, Integral) or n_per_class < 1):
+        raise ValueError(f"n_per_class must be a positive int or None, got {n_per_class!r}.")
+    values = labels.transpose(*layers.spatial).values
+    chosen = np.flatnonzero(values != nodata)
+    if not chosen.size:
+        raise ValueError(f"labels has no pixel that is not nodata ({nodata}).")
+    if n_per_class is not None:
+        generator = check_random_state(random_state)
+        found = values.flat[chosen]
+        parts = [chosen[found == label] for label in np.unique(found)]
+        parts = [
+            generator.choice(part, min(n_per_class, part.size), replace=False) for part in parts
+        ]
+        chosen = np.sort(np.concatenate(parts))
+    row, column = np.unravel_index(chosen, values.shape)
+    return _pack_pixels_at(layers, row, column), values[row, column]
+
+
+def _pack_pixels_at(layers, row, column):
+    Variable = import_extra("xarray").Variable
+    where = dict(
+        zip(layers.spatial, (Variable("series", row), Variable("series", column)), strict=True)
+    )
+    # A map of one row.
+    picked = layers.map(lambda one: one.isel(where, missing_dims="ignore"))
+    picked = picked._replace(spatial=("row", "series"))
+    X = np.empty((1, len(row), len(layers.days), 1 + len(layers.names)), dtype=np.float32)
+    pack_block(picked, X)
+    return X[0]
+
+
+def _positions(points, x, y):
+    if hasattr(points, "columns"):
+        missing = [name for name in (x, y) if name not in points.columns]
+        if missing:
+            raise ValueError(
+                f"points has no column {missing}; its columns are {list(points.columns)}."
+            )
+        points = points[[x, y]]
+    xy = np.asarray(points)
+    if xy.dtype.kind not in "fiu":
+        raise TypeError(f"points must be numbers, got dtype {xy.dtype}.")
+    if xy.ndim != 2 or xy.shape[1] != 2 or not len(xy):
+        raise ValueError(f"points must have the shape (n_points, 2), got {xy.shape}.")
+    xy = xy.astype(np.float64)
+    if not np.isfinite(xy).all():
+        raise ValueError(f"{(~np.isfinite(xy).all(axis=1)).sum()} points are not finite.")
+    return xy
+
+
+def _nearest(cube, dim, other, values):
+    """Return the position of the nearest pixel along an axis, and which values are off it."""
+    for name in (dim, other):
+        if name not in cube.coords:
+            raise ValueError(f"cube has no coordinate {name}, needed to place the points.")
+    centres = cube[dim].values.astype(np.float64)
+    steps = np.diff(centres)
+    if steps.size and not ((steps > 0).all() or (steps < 0).all()):
+        raise ValueError(f"The coordinate {dim} of cube must be strictly monotonic.")
+    descending = steps.size and steps[0] < 0
+    if descending:
+        centres = centres[::-1]
+    # A single row is as high as the columns are wide.
+    widths = np.abs(steps if steps.size else np.diff(cube[other].values.astype(np.float64)))
+    widths = widths if widths.size else np.zeros(1)
+    first, last = (widths[-1], widths[0]) if descending else (widths[0], widths[-1])
+    outside = (values < centres[0] - first / 2) | (values > centres[-1] + last / 2)
+    position = np.searchsorted((centres[1:] + centres[:-1]) / 2, values)
+    return (len(centres) - 1 - position if descending else position), outside
+
+
+def _extent(cube, dim):
+    values = cube[dim].values
+    return f"{dim} {values.min():g} to {values.max():g}"

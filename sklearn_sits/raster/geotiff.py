@@ -1,0 +1,105 @@
+"""Export a finished map as GeoTIFF."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from sklearn_sits.raster.cube_layers import import_extra
+from sklearn_sits.raster.map_writer import open_map
+
+__all__ = ["check_geotiff", "export_geotiff"]
+
+
+def export_geotiff(source, path, *, crs=None, overwrite=False):
+    """Write a map as cloud-optimised GeoTIFF.
+
+    Parameters
+    ----------
+    source : str, path-like or xarray.DataArray
+        Store of a finished map, or a map, with at most one dimension besides those of space:
+        its entries are the bands of the file.
+    path : str or path-like
+        File to make, ending in .tif or .tiff.
+    crs : str, int or CRS, default=None
+        Coordinate reference system, if the map does not have it.
+    overwrite : bool, default=False
+        Replace the file if it exists.
+
+    Raises
+    ------
+    ImportError
+        If rioxarray is not installed.
+    ValueError
+        If `path` does not end in .tif, the map has more dimensions or no coordinate reference
+        system, or `crs` is given and it has another one.
+    FileNotFoundError
+        If there is no finished map.
+    FileExistsError
+        If the file exists and `overwrite` is False.
+
+    Notes
+    -----
+    GDAL holds the whole map in memory while it makes the overviews. Pixels without prediction
+    are nodata, and the classes are among the tags as flag_values and flag_meanings.
+    """
+    raster = open_map(source) if isinstance(source, str | os.PathLike) else source
+    raster, path = check_geotiff(raster, path, crs=crs, overwrite=overwrite), Path(path)
+    nodata = raster.attrs.get("_FillValue", np.nan if raster.dtype.kind == "f" else None)
+    if raster.ndim == 3:
+        names = raster[raster.dims[0]].values
+        raster.attrs["long_name"] = tuple(str(name) for name in names)
+    raster = raster.rio.write_nodata(nodata, encoded=False)
+    # A reader never finds half a file.
+    unfinished = path.with_name(f".{path.name}.partial.tif")
+    try:
+        raster.rio.to_raster(unfinished, driver="COG", compress="deflate")
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def check_geotiff(raster, path, *, crs=None, overwrite=False):
+    """Check that a map can be written as GeoTIFF, before it is computed.
+
+    Parameters
+    ----------
+    raster : xarray.DataArray
+        Map.
+    path, crs, overwrite
+        See :func:`export_geotiff`.
+
+    Returns
+    -------
+    raster : xarray.DataArray
+        The map with its coordinate reference system.
+
+    Raises
+    ------
+    ImportError, ValueError, FileExistsError
+        See :func:`export_geotiff`.
+    """
+    import_extra("rioxarray")
+    path = Path(path)
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        raise ValueError(f"path must end in .tif or .tiff, got {path.name!r}.")
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists. overwrite=True replaces it.")
+    if raster.ndim > 3:
+        raise ValueError(
+            f"The map has the dimensions {raster.dims}, a GeoTIFF has one besides those of space. "
+            f"Choose one entry, for example raster.isel({raster.dims[0]}=0)."
+        )
+    rows, columns = raster.dims[-2:]
+    raster = raster.rio.set_spatial_dims(x_dim=columns, y_dim=rows)
+    known = raster.rio.crs
+    if known is None and crs is None:
+        raise ValueError("The map has no coordinate reference system. Give crs.")
+    if crs is not None:
+        try:
+            raster = raster.rio.write_crs(crs)
+        except RuntimeError as error:
+            raise ValueError(f"crs={crs!r} is not known: {error}") from error
+        if known is not None and raster.rio.crs != known:
+            raise ValueError(f"crs={crs!r}, but the map is in {known}.")
+    return raster

@@ -1,0 +1,291 @@
+"""Write a lazy map chunk by chunk, and continue where a killed run stopped."""
+
+import itertools
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from sklearn_sits.raster.cube_layers import import_extra
+from sklearn_sits.raster.fingerprint import fingerprint
+
+__all__ = ["open_map", "write_map"]
+
+_STORE, _RECORD = "store", "finished_chunks"
+
+
+def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
+    """Write a lazy map into a Zarr store, one chunk after the other.
+
+    Parameters
+    ----------
+    raster : xarray.DataArray
+        Map of numbers, as returned by :func:`~sklearn_sits.raster.predict_raster`. Its chunks
+        are those of the store.
+    path : str or path-like
+        Store to make, on a local disk (for workers on other machines: a shared one). Until it
+        is complete, it is in the folder `path` + ".partial".
+    overwrite : bool, default=False
+        Replace what is at `path`, when the new map is complete, and drop an unfinished map of
+        another origin.
+    resume : bool, default=True
+        Continue an unfinished map of the same model and grid; return a finished one as it is.
+        False: these are errors, unless `overwrite` is True, which starts again.
+    progress : bool, default=True
+        Show a progress bar.
+
+    Returns
+    -------
+    raster : xarray.DataArray
+        The map, opened from the store by :func:`open_map`.
+
+    Raises
+    ------
+    ImportError
+        If xarray, dask or zarr is not installed.
+    TypeError
+        If `raster` is not a DataArray of numbers.
+    ValueError
+        If its chunks have different sizes, or the map at `path` or the unfinished one differs in
+        model, shape, chunks, coordinates or attributes.
+    FileExistsError
+        If there is something else at `path`, or a map and `resume` is False.
+    FileNotFoundError, PermissionError
+        If the folder of `path` does not exist or cannot be written.
+
+    Notes
+    -----
+    Chunks are computed by the scheduler of dask in use, threads, processes or a distributed
+    client, and as many are in memory as it has workers. A chunk counts as finished when it is
+    recorded, after it was written. Finished chunks are never computed again.
+
+    Model and settings are compared by the attribute `fingerprint` that `predict_raster` leaves.
+    The values of the cube and of the mask are not compared; an attribute that you set, such as
+    ``raster.attrs["mask"] = "SCL 4, 5"``, is.
+    """
+    xr, _ = import_extra("xarray"), import_extra("zarr")
+    if not isinstance(raster, xr.DataArray):
+        raise TypeError(f"raster must be an xarray DataArray, got {type(raster).__name__}.")
+    if raster.dtype.kind not in "fiu":
+        raise TypeError(f"raster must hold numbers, got dtype {raster.dtype}.")
+    path = _check_path(path)
+    import_extra("dask.array")
+    raster = raster if raster.chunks is not None else raster.chunk()
+    dataset = _to_dataset(raster)
+    identity = _identify(raster, dataset)
+    partial = path.with_name(path.name + ".partial")
+    if path.exists():
+        _check_replaceable(path)
+        if not overwrite:
+            if not resume:
+                raise FileExistsError(f"{path} exists. overwrite=True replaces it.")
+            _check_identity(path, identity)
+            shutil.rmtree(partial, ignore_errors=True)
+            return open_map(path)
+    store, record = partial / _STORE, partial / _RECORD
+    # The record is made last: without it nothing was computed yet.
+    if record.exists() and not _may_resume(store, identity, overwrite, resume):
+        shutil.rmtree(partial)
+    if not record.exists():
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        encoding = {raster.name or "map": {"chunks": tuple(sizes[0] for sizes in raster.chunks)}}
+        dataset.attrs["identity"] = identity
+        # Format 2 is read by everything that reads Zarr, strings included.
+        dataset.to_zarr(store, encoding=encoding, compute=False, consolidated=True, zarr_format=2)
+        record.touch()
+    for leftover in store.rglob("*.partial"):
+        leftover.unlink()
+    _compute(raster, store, record, progress)
+    if path.exists():
+        shutil.rmtree(path)
+    os.rename(store, path)
+    shutil.rmtree(partial)
+    return open_map(path)
+
+
+def open_map(path):
+    """Open a map that :func:`write_map` has finished.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Zarr store.
+
+    Returns
+    -------
+    raster : xarray.DataArray
+        The map, backed by dask, as it was written: integers stay integers, with `_FillValue` in
+        the attributes.
+
+    Raises
+    ------
+    ImportError
+        If xarray, dask or zarr is not installed.
+    FileNotFoundError
+        If there is no store, or the map is not finished.
+    """
+    xr, _ = import_extra("xarray"), import_extra("zarr")
+    path = Path(path)
+    if not path.exists():
+        unfinished = path.with_name(path.name + ".partial").exists()
+        raise FileNotFoundError(
+            f"{path} does not exist" + (": the map is not finished." if unfinished else ".")
+        )
+    dataset = xr.open_zarr(path, mask_and_scale=False, consolidated=True, chunks={})
+    (name,) = dataset.data_vars
+    return dataset[name]
+
+
+def _check_path(path):
+    if "://" in str(path):
+        raise ValueError(f"path must be on a local or shared disk, got {str(path)!r}.")
+    path = Path(path).absolute()
+    if path.suffix.lower() in (".tif", ".tiff"):
+        raise ValueError(
+            f"path={path.name!r}: maps are written as Zarr, into path.zarr; export_geotiff turns "
+            "a finished one into a GeoTIFF."
+        )
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"The folder {path.parent} does not exist.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise PermissionError(f"The folder {path.parent} cannot be written.")
+    return path
+
+
+def _check_replaceable(path):
+    """Never take a folder of other things for a map."""
+    if not path.is_dir() or not (path / ".zgroup").exists():
+        raise FileExistsError(f"{path} exists and is not a map that write_map made.")
+
+
+def _to_dataset(raster):
+    name = raster.name or "map"
+    for dim, sizes in zip(raster.dims, raster.chunks, strict=True):
+        if len(set(sizes[:-1])) > 1 or sizes[-1] > sizes[0]:
+            raise ValueError(
+                f"raster has chunks of different sizes along {dim}: {sizes}. Give the cube even "
+                f"ones, cube.chunk({dim}={max(sizes)})."
+            )
+    # How the cube was stored says nothing about the map.
+    dataset = raster.drop_encoding().to_dataset(name=name)
+    return dataset.assign_coords(raster.drop_encoding().coords.to_dataset().compute().coords)
+
+
+def _identify(raster, dataset):
+    """Return what makes a map the same, as JSON has it."""
+    attrs = {key: np.asarray(value).tolist() for key, value in raster.attrs.items()}
+    coords = {name: (one.dims, one.values) for name, one in dataset.coords.items()}
+    return {
+        "model": str(attrs.pop("fingerprint", "")),
+        "name": str(raster.name or "map"),
+        "dimensions": [str(dim) for dim in raster.dims],
+        "shape": list(raster.shape),
+        "chunks": [sizes[0] for sizes in raster.chunks],
+        "dtype": str(raster.dtype),
+        "coordinates": fingerprint(coords),
+        "attributes": fingerprint(attrs),
+    }
+
+
+def _check_identity(store, identity):
+    found = import_extra("zarr").open_group(str(store), mode="r").attrs.get("identity", {})
+    changed = [name for name, value in identity.items() if found.get(name) != value]
+    if changed:
+        raise ValueError(
+            f"{store} was made with other {', '.join(changed)} than raster. Choose another path, "
+            "or overwrite=True to replace it."
+        )
+
+
+def _may_resume(store, identity, overwrite, resume):
+    """Return whether to continue an unfinished map, False to drop it."""
+    if not resume:
+        if not overwrite:
+            raise FileExistsError(
+                f"{store.parent} holds an unfinished map. resume=True continues it, "
+                "overwrite=True drops it."
+            )
+        return False
+    try:
+        _check_identity(store, identity)
+    except ValueError:
+        if not overwrite:
+            raise
+        return False
+    return True
+
+
+def _compute(raster, store, record, progress):
+    """Compute and write the chunks that are not recorded."""
+    delayed = import_extra("dask.delayed").delayed
+    name = raster.name or "map"
+    regions = _regions(raster.chunks)
+    # A line that was cut off does not count.
+    lines = record.read_text().splitlines(keepends=True)
+    finished = {int(line) for line in lines if line.endswith("\n")}
+    blocks = raster.data.to_delayed().ravel()
+    tasks = {
+        f"write-{name}-{i}": delayed(_write_chunk)(
+            block, str(store), name, regions[i], dask_key_name=f"write-{name}-{i}"
+        )
+        for i, block in enumerate(blocks)
+        if i not in finished
+    }
+    if not tasks:
+        return
+    with (
+        open(record, "a", encoding="ascii") as file,
+        tqdm(total=len(blocks), initial=len(finished), unit="chunk", disable=not progress) as bar,
+    ):
+        if lines and not lines[-1].endswith("\n"):
+            file.write("\n")
+
+        def note(key):
+            file.write(f"{key.rsplit('-', 1)[1]}\n")
+            file.flush()
+            os.fsync(file.fileno())
+            bar.update()
+
+        _run(tasks, note)
+
+
+def _run(tasks, note):
+    """Compute tasks by key, and call `note` with the key of each that has ended."""
+    dask = import_extra("dask")
+    owner = getattr(dask.base.get_scheduler(), "__self__", None)
+    distributed = sys.modules.get("distributed")
+    if distributed is not None and isinstance(owner, distributed.Client):
+        futures = owner.compute(list(tasks.values()))
+        try:
+            for future in distributed.as_completed(futures):
+                future.result()
+                note(future.key)
+        finally:
+            owner.cancel(futures)
+        return
+
+    def after(key, result, dsk, state, worker):
+        if key in tasks:
+            note(key)
+
+    with dask.callbacks.Callback(posttask=after):
+        dask.compute(*tasks.values())
+
+
+def _regions(chunks):
+    """Return the slices of every chunk."""
+    axes = [
+        [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)]
+        for sizes in chunks
+    ]
+    return list(itertools.product(*axes))
+
+
+def _write_chunk(values, store, name, region):
+    import zarr
+
+    zarr.open_array(store, path=name, mode="r+", zarr_format=2)[region] = values

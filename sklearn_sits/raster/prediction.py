@@ -1,0 +1,302 @@
+"""Predict every pixel of an xarray cube."""
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from sklearn_sits.raster.cube_layers import import_extra, read_cube
+from sklearn_sits.raster.cube_packing import canonical, pack_pixels
+from sklearn_sits.raster.fingerprint import fingerprint
+from sklearn_sits.raster.fitted_dates import check_dates
+from sklearn_sits.raster.output import RasterOutput, call, describe_output
+from sklearn_sits.raster.thread_limits import one_thread
+
+__all__ = ["predict_raster"]
+
+# Packed series handed to the estimator at a time.
+_BATCH_BYTES = 2**25
+# A cube that is cut along time is joined into blocks of all dates up to this size.
+_LARGEST_BLOCK = 2**30
+_GEO_ATTRS = ("grid_mapping", "crs", "transform", "res", "resolution")
+
+
+class _Block(NamedTuple):
+    """All that the prediction of a block needs besides arrays and estimator."""
+
+    dims: tuple
+    order: tuple
+    scales: tuple
+    constant: tuple
+    has_valid: bool
+    days: np.ndarray
+    n_channels: int
+    batch_size: int
+    output: RasterOutput
+
+
+def predict_raster(
+    estimator,
+    cube,
+    *,
+    method="predict",
+    return_std=False,
+    valid=None,
+    static=None,
+    bands=None,
+    origin=None,
+    decode=False,
+    batch_size=None,
+):
+    """Predict every pixel of a cube.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Fitted estimator or pipeline that takes packed series.
+    cube : xarray.DataArray or xarray.Dataset
+        See :func:`~sklearn_sits.raster.pack_cube`. If it is backed by dask, so is the result, and
+        nothing is computed here. Its chunks should hold all dates; a cube cut along time is
+        joined where a block then has at most 1 GiB.
+    method : str, default="predict"
+        Method of the estimator, such as "predict_proba", "transform", "predict_latent" or
+        "predict_interval".
+    return_std : bool, default=False
+        Call the method with ``return_std=True``, for mean and standard deviation.
+    valid, static, bands, decode
+        See :func:`~sklearn_sits.raster.pack_cube`. A pixel whose constant layer is NaN is not
+        predicted.
+    origin : str, date, datetime or datetime64, default=None
+        Day 0 of the training data; None is 1970-01-01, as in :func:`~sklearn_sits.packing.pack`.
+        If the estimator does not know the dates that it was fitted on, it must be given. To
+        apply a model to another year, move it by the difference: a model fitted on 2023 with
+        ``origin="2023-01-01"`` predicts 2024 with ``origin="2024-01-01"``.
+    batch_size : int, default=None
+        Pixels handed to the estimator at a time. None: what fits into 32 MiB. Predictions of an
+        estimator that treats each series on its own do not depend on it.
+
+    Returns
+    -------
+    raster : xarray.DataArray
+        The map, with the coordinates of the cube and these dimensions before those of space:
+        "statistic" (mean and std, or lower and upper) if the method returns a tuple; "class",
+        "target" or "feature" if it returns several columns; "time" if it returns a value per
+        date. Numbers are float32, and NaN where there is no observation. Class labels are
+        integers: the labels themselves if they are, else their positions in `classes_`, with
+        `_FillValue`, `flag_values` and `flag_meanings` in the attributes. If the estimator has
+        a mapping `units_` of targets to units, it is used.
+
+    Raises
+    ------
+    ImportError
+        If xarray is not installed.
+    TypeError, ValueError
+        As :func:`~sklearn_sits.raster.pack_cube`; also if the estimator has no such method or was
+        fitted on other channels, no date of the cube lies within the dates that it was fitted
+        on, `origin` is missing, or the cube is cut along time into too large blocks.
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+
+    Warns
+    -----
+    UserWarning
+        If most dates of the cube lie outside of those that the estimator was fitted on.
+
+    Notes
+    -----
+    A pixel without a valid observation in any band is not passed to the estimator.
+
+    Where dask computes blocks in parallel, PyTorch, BLAS, OpenMP and joblib get one thread per
+    block, whatever `n_jobs` is, and have their own settings back afterwards. The estimator is
+    one node of the graph, which a worker receives once.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> from sklearn.ensemble import RandomForestClassifier
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn_sits import LinearInterpolator
+    >>> from sklearn_sits.raster import pack_cube, predict_raster
+    >>> cube = xr.DataArray(
+    ...     np.random.default_rng(0).uniform(size=(2, 3, 4, 5)),
+    ...     dims=("band", "time", "y", "x"),
+    ...     coords={"time": pd.date_range("2024-01-01", periods=3, freq="10D")},
+    ... )
+    >>> forest = make_pipeline(LinearInterpolator(), RandomForestClassifier(5, random_state=0))
+    >>> forest = forest.fit(pack_cube(cube), np.arange(20) % 2)
+    >>> predict_raster(forest, cube, method="predict_proba").dims
+    ('class', 'y', 'x')
+    """
+    xr = import_extra("xarray")
+    layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
+    check_dates(estimator, layers.days, origin)
+    n_channels = len(layers.names)
+    output = describe_output(
+        estimator, method, return_std, layers.days, layers.n_bands, n_channels - layers.n_bands
+    )
+    if batch_size is None:
+        batch_size = max(1, _BATCH_BYTES // (4 * len(layers.days) * (1 + n_channels)))
+    elif not isinstance(batch_size, int) or batch_size < 1:
+        raise ValueError(f"batch_size must be a positive int or None, got {batch_size!r}.")
+
+    digest = fingerprint(
+        estimator, method, return_std, layers.days, layers.names, layers.scales, valid is None
+    )
+    layers = _align_chunks(layers)
+    block = _Block(
+        tuple(variable.dims for variable in layers.variables),
+        (*layers.spatial, "time", "band"),
+        tuple(layers.scales),
+        tuple(layers.constant),
+        valid is not None,
+        layers.days,
+        n_channels,
+        batch_size,
+        output,
+    )
+    if any(variable.chunks is not None for variable in layers.variables):
+        values = _predict_lazily(estimator, layers, block, digest)
+    else:
+        values = _predict_block(estimator, *(one.values for one in layers.variables), block=block)
+    result = xr.Variable((*layers.spatial, *output.dims), values)
+    # The last dimension varies slowest in a map.
+    result = result.transpose(*reversed(output.dims), *layers.spatial)
+    attrs = _geo_attrs(cube) | output.attrs | {"fingerprint": digest}
+    coords = _spatial_coords(cube, layers.spatial, attrs) | output.coords
+    if "time" in output.dims:
+        coords["time"] = cube["time"].variable
+    return xr.DataArray(result, coords=coords, name=output.name, attrs=attrs)
+
+
+def _align_chunks(layers):
+    """Return the layers in chunks of all bands and dates, cut alike in space."""
+    lazy = [variable for variable in layers.variables if variable.chunks is not None]
+    full = [variable for variable in lazy if set(layers.spatial) <= set(variable.dims)]
+    if not lazy:
+        return layers
+    if not full:
+        # Only a small layer is lazy.
+        return layers.map(lambda one: one if one.chunks is None else one.compute())
+    cut = {dim: full[0].chunksizes[dim] for dim in layers.spatial}
+    joined = [
+        dim
+        for one in layers.bands
+        for dim in ("time", "band")
+        if len(one.chunksizes.get(dim, ())) > 1
+    ]
+    largest = {dim: max(sizes) for dim, sizes in cut.items()}
+    n_bytes = int(np.prod([*largest.values()])) * len(layers.days) * layers.n_bands * 4
+    if joined and n_bytes > _LARGEST_BLOCK:
+        raise ValueError(
+            f"cube is cut along {joined[0]}, and a block of all dates and bands would have "
+            f"{n_bytes / 2**30:.1f} GiB with its chunks of {largest}. Open it with smaller chunks "
+            f"in space and all dates in one: chunks={{'time': -1, "
+            + ", ".join(f"'{dim}': 256" for dim in largest)
+            + "}."
+        )
+    chunks = cut | {"time": -1, "band": -1}
+
+    def align(one):
+        if one.chunks is None and not set(layers.spatial) <= set(one.dims):
+            return one
+        return one.chunk({dim: size for dim, size in chunks.items() if dim in one.dims})
+
+    return layers.map(align)
+
+
+def _predict_lazily(estimator, layers, block, digest):
+    """Return a dask array of the predictions, with the axes of space first."""
+    array, delayed = import_extra("dask.array"), import_extra("dask.delayed")
+    node = delayed.delayed(estimator, name=f"estimator-{digest}", traverse=False)
+    args = [array.from_delayed(node, (), meta=np.empty((), dtype=object)), ()]
+    for variable in layers.variables:
+        args += [array.asarray(variable.data), variable.dims]
+    output = block.output
+    shape = dict(zip(output.dims, output.shape, strict=True))
+    shape.pop("time", None)
+    return array.blockwise(
+        partial(_predict_block, block=block),
+        (*layers.spatial, *output.dims),
+        *args,
+        new_axes=shape,
+        # A block has all dates and bands: to concatenate would only copy it.
+        concatenate=False,
+        dtype=output.dtype,
+        meta=np.empty((0,) * (2 + len(output.dims)), dtype=output.dtype),
+    )
+
+
+def _predict_block(estimator, *arrays, block):
+    """Predict the pixels of a block from arrays with the dimensions `block.dims`."""
+    arrays = [
+        canonical(_only(array), dims, block.order)
+        for array, dims in zip(arrays, block.dims, strict=True)
+    ]
+    n_bands = len(block.scales)
+    bands, extras = arrays[:n_bands], arrays[n_bands:]
+    valid = extras.pop()[..., 0] if block.has_valid else None
+    n_rows, n_columns = bands[0].shape[:2]
+    output = block.output
+    result = np.full((n_rows, n_columns, *output.shape), output.nodata, dtype=output.dtype)
+    series = (len(block.days), 1 + block.n_channels)
+    # One for all batches: a new one costs as much as a third of the packing.
+    buffer = np.empty((min(block.batch_size, n_rows * n_columns), *series), dtype=np.float32)
+    with one_thread():
+        for window in _windows(n_rows, n_columns, block.batch_size):
+            values = result[window]
+            X = buffer[: values.shape[0] * values.shape[1]]
+            seen, complete = pack_pixels(
+                [_cut(one, window) for one in bands],
+                block.scales,
+                [_cut(one, window) for one in extras],
+                block.constant,
+                None if valid is None else valid[window],
+                block.days,
+                X.reshape(*values.shape[:2], *series),
+            )
+            seen &= complete
+            if seen.any():
+                values[seen] = call(estimator, output, X if seen.all() else X[seen.ravel()])
+    return result
+
+
+def _only(array):
+    """Take an array out of the lists in which dask puts the blocks along an axis."""
+    while isinstance(array, list):
+        (array,) = array
+    return array
+
+
+def _windows(n_rows, n_columns, batch_size):
+    """Yield pairs of slices of rows and columns with at most `batch_size` pixels."""
+    width = min(n_columns, batch_size)
+    height = max(1, batch_size // width)
+    for row in range(0, n_rows, height):
+        for column in range(0, n_columns, width):
+            yield (
+                slice(row, min(row + height, n_rows)),
+                slice(column, min(column + width, n_columns)),
+            )
+
+
+def _cut(array, window):
+    """Cut an array, but not where an axis of length one serves all pixels."""
+    return array[
+        tuple(s if n > 1 else slice(None) for s, n in zip(window, array.shape, strict=False))
+    ]
+
+
+def _geo_attrs(cube):
+    first = next(iter(cube.data_vars.values())) if hasattr(cube, "data_vars") else cube
+    found = {**cube.attrs, **first.attrs, **cube.encoding, **first.encoding}
+    return {name: found[name] for name in _GEO_ATTRS if name in found}
+
+
+def _spatial_coords(cube, spatial, attrs):
+    """Return the coordinates along rows and columns, and that of the coordinate system."""
+    systems = ("spatial_ref", attrs.get("grid_mapping"))
+    return {
+        name: coord.variable
+        for name, coord in cube.coords.items()
+        if (coord.dims and set(coord.dims) <= set(spatial)) or name in systems
+    }
