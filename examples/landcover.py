@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
+from nrt import data
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import accuracy_score, f1_score, log_loss
@@ -25,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_sits import LinearInterpolator, MTANMLPClassifier, MTANSVGPClassifier, SVGPClassifier
 from sklearn_sits.datasets import load_romania
+from sklearn_sits.raster import predict_raster
 
 # Batches of 66 short series are too small to share among threads.
 torch.set_num_threads(1)
@@ -139,3 +141,21 @@ figure.colorbar(image, ax=axes[2], label="Entropy of the probabilities (bits)", 
 path = sys.argv[1] if len(sys.argv) > 1 else "landcover.png"
 figure.savefig(path, dpi=150)
 print(f"\nMaps written to {path}")
+
+# %%
+# From the cube to a map
+# ----------------------
+# The final classifier is fitted on all blocks, and predicts every pixel of an xarray cube. Day 0
+# moves along with the year: that of the training data is 1970-01-01. Larger cubes, backed by dask,
+# are mapped chunk by chunk by ``sklearn_sits.raster.write_map``.
+model = MTANSVGPClassifier(random_state=0).fit(X, y)
+with data.romania_20m() as cube:
+    cube.load()
+bands = cube[["B3", "B4", "B8A", "B11"]] / np.float32(10_000)
+clear = cube["SCL"].isin([4, 5])
+print("\nMaps of the cube, share of the pixels")
+for year, origin in ((2018, "1970-01-01"), (2019, "1971-01-01")):
+    when = {"time": str(year)}
+    labels = predict_raster(model, bands.sel(when), valid=clear.sel(when), origin=origin)
+    shares = [f"{name} {np.mean(labels == i):.1%}" for i, name in enumerate(class_names)]
+    print(f"  {year}: {'; '.join(shares)}")

@@ -1,0 +1,43 @@
+"""The commands of the package: ``python -m sklearn_sits``."""
+
+import argparse
+import sys
+
+from sklearn_sits import __version__, map_command
+
+__all__ = ["main"]
+
+
+def main(arguments=None):
+    """Run a command.
+
+    Parameters
+    ----------
+    arguments : list of str or None, default=None
+        What stands behind the name of the program; None for the command line.
+
+    Raises
+    ------
+    SystemExit
+        With code 2 if the input is wrong, after one line that says why, and 130 if interrupted.
+    """
+    parser = argparse.ArgumentParser("python -m sklearn_sits", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="command", required=True)
+    command = commands.add_parser(
+        "map", help="predict every pixel of a cube", description=map_command.DESCRIPTION
+    )
+    map_command.add_arguments(command)
+    args = parser.parse_args(arguments)
+    try:
+        map_command.make_map(args)
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        command.exit(2, f"{command.prog}: error: {' '.join(str(error).split())}\n")
+    except KeyboardInterrupt:
+        command.exit(130, f"{command.prog}: interrupted. The same command continues.\n")
+
+
+_DESCRIPTION = "Estimators for satellite image time series."
+
+if __name__ == "__main__":
+    sys.exit(main())
