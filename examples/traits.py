@@ -62,7 +62,7 @@ start = time.perf_counter()
 models["fitted to the spectra"] = ProsailVAERegressor(
     bands=BANDS, time_scale=TIME_SCALE, random_state=0
 ).fit(X)
-print(f"\nself-supervised fit: {time.perf_counter() - start:.0f} s")
+print(f"\nfit: {time.perf_counter() - start:.0f} s")
 
 lai, std = {}, {}
 print(f"\n{'':23}{'LAI, 5 to 95 %':>18}{'mean std':>10}{'reconstruction':>16}{'s':>6}")
