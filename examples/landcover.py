@@ -10,6 +10,7 @@ series that were interpolated linearly beforehand.
 
 import sys
 import time
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_sits import LinearInterpolator, MTANMLPClassifier, MTANSVGPClassifier, SVGPClassifier
 from sklearn_sits.datasets import load_romania
-from sklearn_sits.raster import predict_raster
+from sklearn_sits.raster import predict_raster, write_map
 
 # Batches of 66 short series are too small to share among threads.
 torch.set_num_threads(1)
@@ -145,17 +146,19 @@ print(f"\nMaps written to {path}")
 # %%
 # From the cube to a map
 # ----------------------
-# The final classifier is fitted on all blocks, and predicts every pixel of an xarray cube. Day 0
-# moves along with the year: that of the training data is 1970-01-01. Larger cubes, backed by dask,
-# are mapped chunk by chunk by ``sklearn_sits.raster.write_map``.
+# The final classifier is fitted on all blocks, and predicts every pixel of an xarray cube, chunk by
+# chunk, into a Zarr store; a run that is killed continues where it stopped. Day 0 moves along with
+# the year: that of the training data is 1970-01-01.
 model = MTANSVGPClassifier(random_state=0).fit(X, y)
 with data.romania_20m() as cube:
-    cube.load()
+    cube = cube.load().chunk(x=25, y=25)
 bands = cube[["B3", "B4", "B8A", "B11"]] / np.float32(10_000)
 clear = cube["SCL"].isin([4, 5])
 print("\nMaps of the cube, share of the pixels")
 for year, origin in ((2018, "1970-01-01"), (2019, "1971-01-01")):
     when = {"time": str(year)}
     labels = predict_raster(model, bands.sel(when), valid=clear.sel(when), origin=origin)
+    store = Path(path).with_name(f"landcover-{year}.zarr")
+    labels = write_map(labels, store, overwrite=True, progress=False).to_numpy()
     shares = [f"{name} {np.mean(labels == i):.1%}" for i, name in enumerate(class_names)]
-    print(f"  {year}: {'; '.join(shares)}")
+    print(f"  {store.name}: {'; '.join(shares)}")
