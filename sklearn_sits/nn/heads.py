@@ -10,7 +10,7 @@ from sklearn_sits.nn.svgp import SVGP
 __all__ = ["MLPHead", "SVGPHead"]
 
 # Latent values drawn at a time for the predictive probabilities.
-_DRAWN_VALUES = 2**17
+_DRAWN_VALUES = 2**18
 # The exponential of so large a number, and of its negative, is normal in float32 and float64.
 _SAFE_EXPONENT = 80.0
 
