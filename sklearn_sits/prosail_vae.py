@@ -309,9 +309,9 @@ class ProsailVAERegressor(
             seen = seen.reshape(dates.shape)
             spectra, angles = (v.reshape(*seen.shape, -1)[chosen] for v in (spectra, angles))
             single = self._encode(spectra[seen[chosen]], angles[seen[chosen]])
-            times = [
-                torch.from_numpy(v).to(single.low.device) for v in (dates[chosen], seen[chosen])
-            ]
+            # Variances of a diffuse start and of a date differ by more than float32 holds.
+            arrays = (dates[chosen].astype(np.float64), seen[chosen])
+            times = (torch.from_numpy(array).to(single.low.device) for array in arrays)
             self.time_scale_ = most_likely_time_scale(single, *times).numpy()
         return self
 

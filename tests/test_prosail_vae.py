@@ -434,7 +434,7 @@ def test_time_scale_is_learned(trained):
     steady[..., 1:11] = np.clip(steady[..., 1:11] + noise, 0, 1)
     hectic = np.concatenate([days, make_prosail(1200, random_state=4)[0].reshape(100, 12, 13)], 2)
     scales = []
-    for series in (steady, hectic):
+    for series in (steady, hectic.astype(np.float32)):
         model = ProsailVAERegressor(time_scale="auto", **TRAINED).fit(series)
         assert model.time_scale_.shape == (14,)
         assert np.isfinite(model.predict(series)).all()
