@@ -151,7 +151,8 @@ def measure(folder, system, chunk, threads, lai_size):
     cube, static = open_cube(folder / "cube.zarr", chunk), None
     if system == "lai":
         # A value per date: as many predictions as there are dates.
-        cube = cube.isel(y=slice(lai_size), x=slice(lai_size))
+        side = max(1, min(chunk, lai_size // 4))
+        cube = cube.isel(y=slice(lai_size), x=slice(lai_size)).chunk(y=side, x=side)
         static = [xr.DataArray(value, name=name) for name, value in ANGLES.items()]
         static = [one.expand_dims(time=cube.time) for one in static]
     raster = predict_raster(
