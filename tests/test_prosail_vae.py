@@ -157,9 +157,7 @@ def test_series(data):
     model, other = make().fit(X), make().fit(packed)
     found = results(other, packed)
     assert found.shape[:2] == packed.shape[:2]
-    # Bounds of zero have no digits for a relative tolerance.
-    expected = results(model, X)
-    assert_allclose(found[:, :-1].reshape(len(X), -1), expected, rtol=1e-12, atol=1e-12)
+    assert_allclose(found[:, :-1].reshape(len(X), -1), results(model, X), rtol=1e-12)
     assert np.isnan(found[:, -1]).all()
     assert other.n_features_in_ == model.n_features_in_ == 13
     # The date is no column: pixels to fit, series to predict.
@@ -170,7 +168,8 @@ def test_series(data):
     changed = results(other, packed)
     assert np.isnan(changed[3, 1]).all()
     changed[3, 1] = found[3, 1]
-    assert_array_equal(changed, found)
+    # On some processors the rounding of a product depends on its number of rows.
+    assert_allclose(changed, found, rtol=1e-10, atol=1e-12)
     assert other.set_params(targets=["LAI"]).predict(packed).shape == (100, 5, 1)
 
 
