@@ -34,7 +34,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     """Classifier with a PyTorch module, trained on minibatches (abstract).
 
     A subclass checks its input, loads batches and builds its module; this class validates
-    labels and weights, trains, predicts in double precision and keeps the state in numpy
+    labels and weights, trains and predicts in the precision of X, and keeps the state in numpy
     arrays, from which the module is rebuilt on any machine.
     """
 
@@ -128,7 +128,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
         training, validation = self._split(X, y, labels, kept, random_state)
 
-        dtype = torch.float64 if X.dtype == np.float64 else torch.float32
+        dtype = _torch_dtype(X)
         if warm:
             module = self._make_module(len(classes), self.n_inducing_)
             _check_same_shapes(module, self.state_, previous, self._module_params)
@@ -223,13 +223,18 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     def _build_module(self):
         return self._make_module(len(self.classes_), self.n_inducing_)
 
+    def _make_copy(self):
+        module = super()._make_copy()
+        module.head.freeze()
+        return module
+
     def _apply(self, X, function):
-        """Apply a function of the module and the representation to checked X."""
-        device = check_device(self.device)
-        module = self._module.to(device)
+        """Apply a function of the head and the representation to checked X, in its precision."""
+        device, dtype = check_device(self.device), _torch_dtype(X)
+        module = self._copy_for(device, dtype)
         return predict_in_batches(
             lambda batch: function(module.head, module(**batch)),
-            lambda rows: self._load(X, rows, torch.float64),
+            lambda rows: self._load(X, rows, dtype),
             len(X),
             device,
         )
@@ -244,8 +249,8 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
 
         Returns
         -------
-        probabilities : float64 ndarray of shape (n_series, n_classes)
-            Rows sum to one, columns are in the order of `classes_`.
+        probabilities : ndarray of shape (n_series, n_classes)
+            In the precision of X. Rows sum to one, columns are in the order of `classes_`.
 
         Raises
         ------
@@ -279,6 +284,10 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         """
         probabilities = self.predict_proba(X)
         return self.classes_[probabilities.argmax(axis=1)]
+
+
+def _torch_dtype(X):
+    return torch.float64 if X.dtype == np.float64 else torch.float32
 
 
 def _check_labels(estimator, y):

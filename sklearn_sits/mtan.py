@@ -42,7 +42,7 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64"]
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def _check_X(self, X, reset):
@@ -116,8 +116,8 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
 
         Returns
         -------
-        Z : float64 ndarray of shape (n_series, embedding_dim)
-            With `embedding="linear"`, (n_series, n_reference_dates * embedding_dim), by date.
+        Z : ndarray of shape (n_series, embedding_dim)
+            In the precision of X. With `embedding="linear"`, (n_series, n_reference_dates * embedding_dim), by date.
 
         Raises
         ------

@@ -104,9 +104,9 @@ class MTANMLPClassifier(MTANMixin, TorchClassifier):
 
     Notes
     -----
-    Training uses the dtype of X: float32 is twice as fast as float64. Predictions are computed in
-    float64, so that they depend on neither the other series, their order
-    nor the size of batches.
+    Training and predictions have the precision of X: float32 is twice as fast as float64.
+    Predictions depend on neither the other series, their order nor the size of batches, up to
+    rounding.
 
     A `sample_weight` of two equals repeating the series exactly if neither dropout is used and all
     series fit in one batch, and in expectation otherwise.

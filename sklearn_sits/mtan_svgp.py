@@ -114,9 +114,9 @@ class MTANSVGPClassifier(SVGPMixin, MTANMixin, TorchClassifier):
 
     Notes
     -----
-    Training uses the dtype of X: float32 is twice as fast as float64. Predictions are computed in
-    float64 from draws fixed at fit, so that they depend on neither the other series, their order
-    nor the size of batches.
+    Training and predictions have the precision of X: float32 is twice as fast as float64. As the
+    draws are fixed at fit, predictions depend on neither the other series, their order nor the
+    size of batches, up to rounding.
 
     A `sample_weight` of two equals repeating the series exactly if neither dropout is used and all
     series fit in one batch, and in expectation otherwise.

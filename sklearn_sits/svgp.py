@@ -38,9 +38,9 @@ class SVGPMixin:
 
         Returns
         -------
-        mean : float64 ndarray of shape (n_series, n_classes)
-            Mean, before the softmax.
-        std : float64 ndarray of shape (n_series, n_classes)
+        mean : ndarray of shape (n_series, n_classes)
+            Mean, before the softmax, in the precision of X.
+        std : ndarray of shape (n_series, n_classes)
             Only with `return_std=True`.
 
         Raises
@@ -128,9 +128,9 @@ class SVGPClassifier(SVGPMixin, TorchClassifier):
 
     Notes
     -----
-    Training uses the dtype of X: float32 is twice as fast as float64. Predictions are computed in
-    float64 from draws fixed at fit, so that they depend on neither the other series, their order
-    nor the size of batches.
+    Training and predictions have the precision of X: float32 is twice as fast as float64. As the
+    draws are fixed at fit, predictions depend on neither the other series, their order nor the
+    size of batches, up to rounding.
 
     A `sample_weight` of two equals repeating the sample exactly if all samples fit in one batch,
     and in expectation otherwise.

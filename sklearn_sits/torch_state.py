@@ -1,5 +1,6 @@
 """State of an estimator that wraps a PyTorch module: arrays, and never a half of a fit."""
 
+import copy
 from contextlib import contextmanager
 
 import numpy as np
@@ -34,13 +35,29 @@ class TorchStateMixin:
         module = self._build_module().double()
         module.load_state_dict(self._state_tensors())
         self._module = module.eval().requires_grad_(False)
+        self._copies = {}
+
+    def _make_copy(self):
+        """Return a module that predicts, in double precision on the CPU."""
+        return copy.deepcopy(self._module)
+
+    def _copy_for(self, device, dtype):
+        """Return the module that predicts on a device and in a precision, made at its first use.
+
+        It is never moved, so that threads can share the estimator.
+        """
+        key = (device, dtype)
+        if key not in self._copies:
+            self._copies[key] = self._make_copy().to(device, dtype)
+        return self._copies[key]
 
     def _state_tensors(self):
         return {name: torch.from_numpy(np.array(value)) for name, value in self.state_.items()}
 
     def __getstate__(self):
         state = super().__getstate__().copy()
-        state.pop("_module", None)
+        for name in ("_module", "_copies"):
+            state.pop(name, None)
         return state
 
     def __setstate__(self, state):

@@ -142,6 +142,10 @@ class SVGPHead(nn.Module):
             total = total + odds.mul_(odds.sum(1, keepdim=True).reciprocal()).sum(0)
         return total.T / n_draws
 
+    def freeze(self):
+        """Compute once what predictions need of the parameters, which then change no more."""
+        self.gp = self.gp.freeze()
+
     def latent(self, z):
         """Compute mean and standard deviation of the mixed latent function of every class.
 
@@ -209,6 +213,9 @@ class MLPHead(nn.Module):
         kl : float
         """
         return 0.0
+
+    def freeze(self):
+        """Do nothing: predictions use the parameters as they are."""
 
     def predict_proba(self, z):
         """Compute class probabilities.

@@ -7,12 +7,12 @@ from gpytorch.variational import CholeskyVariationalDistribution
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import nn
 
+from sklearn_sits.nn.frozen_svgp import LOG_FLOOR, FrozenSVGP
+
 __all__ = ["SVGP"]
 
 # Added to the diagonal of the inducing covariance, relative to the output scale.
 _JITTER = 1e-4
-# Floor of the logarithm of the kernel, far below rounding: squares and gradients stay normal.
-_LOG_FLOOR = {torch.float32: -30.0, torch.float64: -200.0}
 
 
 class SVGP(nn.Module):
@@ -107,10 +107,6 @@ class SVGP(nn.Module):
         mean, variance : tensors of shape (L, n)
         """
         left, offset, projection = self._factors(z)
-        if z.dtype == torch.float64 and not torch.is_grad_enabled():
-            mean, excess = _predict_marginals(z, left, offset, projection)
-            variance = self.kernel.outputscale[:, None] + excess
-            return mean + self.mean[:, None], variance.clamp_min(1e-6)
         log_kernel = _log_kernel(z, left, offset)
         m = projection.shape[1]
         sign = torch.ones(2 * m + 1, dtype=z.dtype, device=z.device)
@@ -119,6 +115,28 @@ class SVGP(nn.Module):
         mean, excess = _Marginals.apply(log_kernel, projection, sign)
         variance = self.kernel.outputscale[:, None] + excess
         return mean + self.mean[:, None], variance.clamp_min(1e-6)
+
+    def freeze(self):
+        """Compute what the marginals need of the parameters.
+
+        Returns
+        -------
+        frozen : FrozenSVGP
+            In the precision of the parameters; compute it in float64.
+        """
+        left, offset, projection = self._factors(self.mean)
+        m = projection.shape[1]
+        inverse, _, mean = projection.split([m, m, 1], dim=2)
+        factor = self.variational.chol_variational_covar.tril()
+        share, vectors = torch.linalg.eigh(factor @ factor.mT - torch.eye(m).to(factor))
+        root = inverse @ (vectors * share.abs().sqrt()[:, None])
+        return FrozenSVGP(
+            torch.cat([left, offset[:, None]], dim=1),
+            torch.cat([root, mean], dim=2).mT.contiguous(),
+            share.sign()[:, None],
+            self.mean[:, None].clone(),
+            self.kernel.outputscale[:, None],
+        )
 
     def kl(self):
         """Compute the divergence of q(u) from the prior, summed over the processes.
@@ -133,7 +151,7 @@ class SVGP(nn.Module):
         return 0.5 * (chol.square().sum() + mean.square().sum() - mean.numel()) - log_det
 
     def _factors(self, z):
-        """Factors of the logarithm of the cross-covariance, and what to multiply the latter by.
+        """Factors, in the precision of z, of the logarithm of the cross-covariance, and what to multiply the latter by.
 
         The logarithm is [x, x^2] left^T + offset, with left (L * M, 2d) and offset (L * M,). The
         product with the projection (L, M, 2M + 1) is [W^T, W^T Lq, W^T m] with W = Lz^-1 Kzx, the
@@ -163,23 +181,7 @@ class SVGP(nn.Module):
 def _log_kernel(z, left, offset):
     """Logarithm of the cross-covariance, (n, L * M)."""
     product = torch.addmm(offset, torch.cat([z, z.square()], dim=1), left.T)
-    return product.clamp_min(_LOG_FLOOR[z.dtype])
-
-
-def _predict_marginals(z, left, offset, projection):
-    """Mean and excess variance as a quadratic form, in half of the operations of `_Marginals`.
-
-    The form has entries as large as the inverse of the jitter, for which float32 is too short.
-    """
-    n_latents, m, _ = projection.shape
-    inverse, factor, mean = projection.split([m, m, 1], dim=2)
-    form = factor @ factor.mT - inverse @ inverse.mT
-    # Series last, so that every product has long rows.
-    right = torch.cat([z, z.square(), torch.ones_like(z[:, :1])], dim=1).T
-    kernel = torch.cat([left, offset[:, None]], dim=1) @ right
-    kernel = kernel.clamp_min_(_LOG_FLOOR[z.dtype]).exp_().unflatten(0, (n_latents, m))
-    excess = torch.bmm(form, kernel).mul_(kernel).sum(1)
-    return torch.bmm(mean.mT, kernel).squeeze(1), excess
+    return product.clamp_min(LOG_FLOOR[z.dtype])
 
 
 class _Marginals(torch.autograd.Function):

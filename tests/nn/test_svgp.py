@@ -114,19 +114,6 @@ def test_backward_pass_of_the_marginals():
     assert torch.autograd.gradcheck(marginals, inputs)
 
 
-@pytest.mark.parametrize("n_equal", [0, 4])
-def test_marginals_of_a_prediction(n_equal):
-    """The shorter way without gradients; equal inducing points make its form largest."""
-    gp, z = make_svgp(), features(50)
-    with torch.no_grad():
-        gp.inducing_points[:, :n_equal] = gp.inducing_points[:, -1:]
-    mean, variance = gp(z)
-    with torch.no_grad():
-        found = gp(z)
-    assert_close(found[0], mean, rtol=1e-9, atol=1e-9)
-    assert_close(found[1], variance, rtol=1e-9, atol=1e-9)
-
-
 def test_divergence_equals_that_of_torch():
     gp = make_svgp()
     q = TorchNormal(
