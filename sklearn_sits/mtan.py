@@ -117,7 +117,8 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         Returns
         -------
         Z : ndarray of shape (n_series, embedding_dim)
-            In the precision of X. With `embedding="linear"`, (n_series, n_reference_dates * embedding_dim), by date.
+            In the precision of X. With `embedding="linear"`,
+            (n_series, n_reference_dates * embedding_dim), by date.
 
         Raises
         ------

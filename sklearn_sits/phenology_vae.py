@@ -291,7 +291,7 @@ class PhenologyVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, B
         """Apply a function of model, distributions and rows of X; NaN where nothing is observed."""
         packed = check_sits(self, X, reset=False)
         device = check_device(self.device)
-        module = self._module.to(device)
+        module = self._copy_for(device, torch.float64)
         result = np.full((len(packed), *shape), np.nan)
         n_empty = 0
         for rows in gen_batches(len(packed), _PREDICTED_AT_ONCE):

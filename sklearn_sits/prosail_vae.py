@@ -1,5 +1,6 @@
 """Vegetation traits from reflectances by a physics-constrained auto-encoder."""
 
+import copy
 from collections.abc import Mapping
 from numbers import Integral, Real
 
@@ -9,6 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, _fit_c
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, _check_y, check_is_fitted
+from torch.nn import ModuleDict
 
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
@@ -230,7 +232,7 @@ class ProsailVAERegressor(
         tags.target_tags.multi_output = not isinstance(self.targets, str)
         # Trained without y, it cannot predict an arbitrary one.
         tags.regressor_tags.poor_score = True
-        tags.transformer_tags.preserves_dtype = []
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -376,6 +378,9 @@ class ProsailVAERegressor(
         if not hasattr(self, "_decoder"):
             self._decoder = Prosail(self.sensor_, quadrature=self._quadrature)
 
+    def _make_copy(self):
+        return copy.deepcopy(ModuleDict({"encoder": self._module, "decoder": self._decoder}))
+
     def __getstate__(self):
         state = super().__getstate__()
         state.pop("_decoder", None)
@@ -391,8 +396,8 @@ class ProsailVAERegressor(
 
         Returns
         -------
-        traits : float64 ndarray of shape (n_samples, 14) or (n_series, n_dates, 14)
-            In the order of `get_feature_names_out`.
+        traits : ndarray of shape (n_samples, 14) or (n_series, n_dates, 14)
+            In the order of `get_feature_names_out` and the precision of X.
 
         Raises
         ------

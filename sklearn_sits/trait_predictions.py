@@ -31,13 +31,14 @@ class TraitPredictionsMixin:
         return check_reflectances(self, X, sensor=sensor, reset=False)
 
     def _encode(self, spectra, angles):
+        """Return the posterior of complete spectra, in their precision."""
         device = check_device(self.device)
-        module, decoder = self._module.to(device), self._decoder.to(device)
-        # astype copies: an array mapped from a file cannot become a tensor.
         arrays = (spectra, angles, self._lowest, self._highest)
-        tensors = (torch.from_numpy(array.astype(np.float64)).to(device) for array in arrays)
+        # astype copies: an array mapped from a file cannot become a tensor.
+        tensors = [torch.from_numpy(array.astype(spectra.dtype)).to(device) for array in arrays]
+        model = self._copy_for(device, tensors[0].dtype)
         with torch.no_grad():
-            return TraitPosterior(module, decoder, *tensors)
+            return TraitPosterior(model["encoder"], model["decoder"], *tensors)
 
     def _apply(self, spectra, angles, function):
         """Apply a function of the posterior to complete spectra."""
@@ -75,7 +76,7 @@ class TraitPredictionsMixin:
         """Apply a function of the posterior to X; NaN where there is none."""
         spectra, angles, seen, dates = self._check_X(X)
         shape = (len(spectra),) if dates is None else dates.shape
-        result = np.full((*shape, n_columns), np.nan)
+        result = np.full((*shape, n_columns), np.nan, dtype=spectra.dtype)
         seen = seen.reshape(shape)
         if in_time and dates is not None and self.time_scale_ is not None:
             self._apply_in_time(spectra, angles, seen, dates, function, result)
@@ -99,9 +100,10 @@ class TraitPredictionsMixin:
 
         Returns
         -------
-        mean : float64 ndarray of shape (n_samples,) or (n_series, n_dates)
-            With several targets, one more dimension for them. NaN where there is no spectrum.
-        std : float64 ndarray of the same shape
+        mean : ndarray of shape (n_samples,) or (n_series, n_dates)
+            In the precision of X. With several targets, one more dimension for them. NaN where
+            there is no spectrum.
+        std : ndarray of the same shape
             Only with `return_std=True`.
 
         Raises
@@ -135,9 +137,9 @@ class TraitPredictionsMixin:
 
         Returns
         -------
-        lower, upper : float64 ndarray of shape (n_samples,) or (n_series, n_dates)
-            Quantiles, moved away from the median by the misfit of each spectrum, within the
-            bounds of the target.
+        lower, upper : ndarray of shape (n_samples,) or (n_series, n_dates)
+            In the precision of X. Quantiles, moved away from the median by the misfit of each
+            spectrum, within the bounds of the target.
 
         Raises
         ------
@@ -175,9 +177,9 @@ class TraitPredictionsMixin:
 
         Returns
         -------
-        draws : float64 ndarray of shape (n_draws, n_samples) or (n_draws, n_series, n_dates)
-            With several targets, one more dimension for them. Each from the distribution whose
-            quantiles are those of `predict_interval`, independent of the others.
+        draws : ndarray of shape (n_draws, n_samples) or (n_draws, n_series, n_dates)
+            In the precision of X. With several targets, one more dimension for them. Each from the
+            distribution whose quantiles are those of `predict_interval`, independent of the others.
 
         Raises
         ------
@@ -257,7 +259,8 @@ class TraitPredictionsMixin:
 
         Returns
         -------
-        reflectances : float64 ndarray of shape (n_samples, n_bands) or (n_series, n_dates, n_bands)
+        reflectances : ndarray of shape (n_samples, n_bands) or (n_series, n_dates, n_bands)
+            In the precision of X.
 
         Raises
         ------

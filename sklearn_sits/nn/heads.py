@@ -9,8 +9,9 @@ from sklearn_sits.nn.svgp import SVGP
 
 __all__ = ["MLPHead", "SVGPHead"]
 
-# Latent values drawn at a time for the predictive probabilities.
-_DRAWN_VALUES = 2**18
+# Latent values of a series drawn at a time: those of 1024 stay in the processor's cache. Not fewer
+# of more series, for sums would then round differently.
+_DRAWN_VALUES = 256
 # The exponential of so large a number, and of its negative, is normal in float32 and float64.
 _SAFE_EXPONENT = 80.0
 
@@ -135,8 +136,7 @@ class SVGPHead(nn.Module):
         reach = mean.abs() + std * self.base_draws.abs().max()
         is_small = (self.mixing.abs() @ reach).max() < _SAFE_EXPONENT
         total = 0.0
-        # The draws of a part stay in the processor's cache.
-        for part in left.split(max(1, _DRAWN_VALUES // (len(self.mixing) * len(z)))):
+        for part in left.split(max(1, _DRAWN_VALUES // len(self.mixing))):
             latent = (part.flatten(0, 1) @ right).unflatten(0, part.shape[:2])
             odds = (latent if is_small else latent.sub_(latent.amax(1, keepdim=True))).exp_()
             total = total + odds.mul_(odds.sum(1, keepdim=True).reciprocal()).sum(0)

@@ -151,11 +151,12 @@ class SVGP(nn.Module):
         return 0.5 * (chol.square().sum() + mean.square().sum() - mean.numel()) - log_det
 
     def _factors(self, z):
-        """Factors, in the precision of z, of the logarithm of the cross-covariance, and what to multiply the latter by.
+        """Factors of the logarithm of the cross-covariance, and what to multiply the latter by.
 
-        The logarithm is [x, x^2] left^T + offset, with left (L * M, 2d) and offset (L * M,). The
-        product with the projection (L, M, 2M + 1) is [W^T, W^T Lq, W^T m] with W = Lz^-1 Kzx, the
-        whitened features, and Lq the Cholesky factor of S.
+        They have the precision of z. The logarithm is [x, x^2] left^T + offset, with left
+        (L * M, 2d) and offset (L * M,). The product with the projection (L, M, 2M + 1) is
+        [W^T, W^T Lq, W^T m] with W = Lz^-1 Kzx, the whitened features, and Lq the Cholesky factor
+        of S.
         """
         lengthscale = self.kernel.base_kernel.lengthscale  # (L, 1, d)
         scaled = (self.inducing_points / lengthscale).double()

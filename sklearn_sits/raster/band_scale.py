@@ -112,7 +112,7 @@ def check_scale(array, scale):
         )
 
 
-def decode(values, scale):
+def decode(values, scale, buffer=None):
     """Apply a pending scale.
 
     Parameters
@@ -121,6 +121,8 @@ def decode(values, scale):
         As stored.
     scale : BandScale
         Scale.
+    buffer : float32 ndarray of one dimension, default=None
+        Memory that the result may use, at least as large.
 
     Returns
     -------
@@ -134,7 +136,11 @@ def decode(values, scale):
         return _decode(values, scale)
     # Looking up is twice as fast as computing, above all where clouds are small.
     index = values.view(f"u{values.dtype.itemsize}")
-    return _table(values.dtype, scale).take(index)
+    # Every index is in the table: clipping only spares the check.
+    if buffer is not None:
+        buffer = buffer[: values.size].reshape(values.shape)
+    # Every index is in the table: clipping only spares the check.
+    return _table(values.dtype, scale).take(index, out=buffer, mode="clip")
 
 
 @lru_cache(maxsize=32)

@@ -79,24 +79,28 @@ def pack_pixels(bands, scales, extras, constant, valid, days, X):
         check_scale(layer, scale)
     seen = np.zeros((n_rows, n_columns), dtype=bool)
     complete = np.ones((n_rows, n_columns), dtype=bool)
-    X[..., 0] = days
+    # New memory for every tile would cost as much as the decoding.
+    size = max(layer.shape[2] * layer.shape[3] for layer in bands) * min(_TILE, n_columns)
+    buffer = np.empty(size, dtype=np.float32)
     for row in range(n_rows):
         for start in range(0, n_columns, _TILE):
             columns = slice(start, min(start + _TILE, n_columns))
             tile = X[row, columns]
+            tile[..., 0] = days
             # NaN where not observed, to be added: dates first, as most cubes are stored.
             cloud = None
             if valid is not None:
                 cloud = np.where(valid[row, columns].T, np.float32(0), np.float32(np.nan))
-            channel = 1
+            channel, all_seen = 1, False
             for layer, scale in zip(bands, scales, strict=True):
-                for band in range(layer.shape[3]):
-                    values = decode(layer[row, columns, :, band].T, scale)
-                    if cloud is not None:
-                        values = values + cloud
-                    tile[..., channel] = values.T
-                    if not seen[row, columns].all():
-                        seen[row, columns] |= ~np.isnan(values).all(axis=0)
+                values = decode(layer[row, columns].T, scale, buffer)
+                if cloud is not None:
+                    values = values + cloud
+                for band in values:
+                    tile[..., channel] = band.T
+                    if not all_seen:
+                        seen[row, columns] |= ~np.isnan(band).all(axis=0)
+                        all_seen = seen[row, columns].all()
                     channel += 1
             for layer, is_constant in zip(extras, constant, strict=True):
                 # Where an axis has length one, its only entry serves all pixels.

@@ -1,7 +1,8 @@
 import pytest
 import torch
-from nn.test_svgp import features, make_svgp
 from torch.testing import assert_close
+
+from nn.test_svgp import features, make_svgp
 
 
 @pytest.mark.parametrize("n_equal", [0, 4])
