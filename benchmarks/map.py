@@ -2,8 +2,9 @@
 
 A Zarr store of int16 is written chunk by chunk. Every system maps it in a process of its own, which
 reports its peak memory: the growth of the resident set over that of the interpreter and imports.
-The floor is the time of the bytes read and written at the memory's bandwidth, and of the model's
-floating point operations at the rate of matrix products, both measured in the same run.
+The floor is the time of the bytes read and written at the memory's bandwidth (with a GPU, that of
+the bytes that travel to it, at the rate of copies), and of the model's floating point operations at
+the rate of matrix products, both measured in the same run.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import dask
 import dask.array as da
+import distributed  # noqa: F401  dask imports it at the first write
 import joblib
 import numpy as np
 import pandas as pd
@@ -33,7 +35,9 @@ from sklearn_sits.raster import map_writer, predict_raster, prediction, sample_c
 
 BANDS = ["B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"]
 ANGLES = {"sun_zenith": 35.0, "view_zenith": 5.0, "relative_azimuth": 100.0}
-SYSTEMS = {"mtan-svgp": "predict_proba", "lin-rf": "predict_proba", "lai": "predict"}
+PROBABILITIES = ["mtan-svgp", "lin-rf"]
+# Mean, and mean and standard deviation.
+TRAITS = ["lai", "lai-std"]
 N_CLASSES, N_TRAINING, STORED, NODATA, CLOUDS = 10, 3_000, 256, -10_000, 0.3
 CALIBRATION = 2048  # pixels whose operations are counted
 
@@ -75,12 +79,19 @@ def write_cube(path, size, n_dates, n_bands):
     cube = xr.DataArray(lazy, coords, dims, "reflectance").assign_attrs(attrs)
     dataset = cube.to_dataset()
     dataset.to_zarr(path, compute=False, zarr_format=2, consolidated=True)
+    starts = range(0, size, STORED)
+    joblib.Parallel(n_jobs=-1)(
+        joblib.delayed(write_block)(path, row, column, size, n_dates, n_bands)
+        for row in starts
+        for column in starts
+    )
+
+
+def write_block(path, row, column, size, n_dates, n_bands):
     array = zarr.open_group(path, mode="r+")["reflectance"]
-    for row in range(0, size, STORED):
-        for column in range(0, size, STORED):
-            rows, columns = (np.arange(i, min(i + STORED, size)) for i in (row, column))
-            where = (..., slice(row, rows[-1] + 1), slice(column, columns[-1] + 1))
-            array[where] = make_block(rows, columns, n_dates, n_bands)
+    rows, columns = (np.arange(i, min(i + STORED, size)) for i in (row, column))
+    where = (..., slice(row, rows[-1] + 1), slice(column, columns[-1] + 1))
+    array[where] = make_block(rows, columns, n_dates, n_bands)
 
 
 def open_cube(path, chunk):
@@ -88,7 +99,7 @@ def open_cube(path, chunk):
     return cube.chunk(y=chunk, x=chunk)
 
 
-def prepare(folder, size, dates, bands, systems):
+def prepare(folder, size, dates, bands, systems, device):
     """Write the cube and fit the models."""
     write_cube(folder / "cube.zarr", size, dates, bands)
     cube = open_cube(folder / "cube.zarr", STORED)
@@ -99,10 +110,13 @@ def prepare(folder, size, dates, bands, systems):
     X = sample_cube(cube, points, decode=True)
     y = truth(np.arange(side), np.arange(side))[row, column]
     for system in systems:
-        if system == "lai":
-            joblib.dump(load_prosail_vae(), folder / system)
+        if system in TRAITS:
+            joblib.dump(load_prosail_vae().set_params(device=device), folder / system)
         else:
-            joblib.dump(make_system(system, seed=0).fit(X, y), folder / system)
+            model = make_system(system, seed=0)
+            if system == "mtan-svgp":
+                model.set_params(device=device)
+            joblib.dump(model.fit(X, y), folder / system)
     np.save(folder / "X.npy", X[:CALIBRATION])
     return {}
 
@@ -149,17 +163,16 @@ def measure(folder, system, chunk, threads, lai_size):
     baseline = peak_memory()
     model = Timed(joblib.load(folder / system))
     cube, static = open_cube(folder / "cube.zarr", chunk), None
-    if system == "lai":
+    if system in TRAITS:
         # A value per date: as many predictions as there are dates.
-        side = max(1, min(chunk, lai_size // 4))
-        cube = cube.isel(y=slice(lai_size), x=slice(lai_size)).chunk(y=side, x=side)
+        cube = cube.isel(y=slice(lai_size), x=slice(lai_size))
         static = [xr.DataArray(value, name=name) for name, value in ANGLES.items()]
         static = [one.expand_dims(time=cube.time) for one in static]
     raster = predict_raster(
         model,
         cube,
-        method=SYSTEMS[system],
-        return_std=system == "lai",
+        method="predict" if system in TRAITS else "predict_proba",
+        return_std=system == "lai-std",
         static=static,
         origin="1970-01-01",
         decode=True,
@@ -196,15 +209,24 @@ def best_rate(function, amount, repeat=5):
     return amount / min(seconds)
 
 
-def calibrate(folder):
-    """Measure bandwidth and matrix products, and count the operations of the attention model."""
-    torch.set_num_threads(2)
-    source = torch.ones(2**25, dtype=torch.float64)
-    target = torch.empty_like(source)
-    bandwidth = best_rate(lambda: target.copy_(source), 2 * 8 * 2**25)
-    square = torch.rand(2048, 2048, dtype=torch.float64)
-    products = best_rate(lambda: square @ square, 2 * 2048**3)
-    report = {"bandwidth": bandwidth, "products": products}
+def calibrate(folder, device, threads):
+    """Measure copies and matrix products, and count the operations of the attention model."""
+    torch.set_num_threads(threads)
+    on_gpu = device == "cuda"
+    source = torch.ones(2**26, pin_memory=on_gpu)
+    target = torch.empty_like(source, device=device)
+    square = torch.rand(4096, 4096, device=device)
+
+    def finish(result):
+        if on_gpu:
+            torch.cuda.synchronize()
+
+    # Read and written on a CPU, once over the bus to a GPU.
+    moved = source.nbytes if on_gpu else 2 * source.nbytes
+    report = {
+        "bandwidth": best_rate(lambda: finish(target.copy_(source)), moved),
+        "products": best_rate(lambda: finish(square @ square), 2 * 4096**3),
+    }
     if (folder / "mtan-svgp").exists():
         model, X = joblib.load(folder / "mtan-svgp"), np.load(folder / "X.npy")
         with FlopCounterMode(display=False) as counter:
@@ -248,20 +270,22 @@ def main():
     parser.add_argument("--bands", type=int, default=10)
     parser.add_argument("--chunks", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS)
-    parser.add_argument("--lai-size", type=int, default=256, help="the same, for LAI per date")
+    names = [*PROBABILITIES, *TRAITS]
+    parser.add_argument("--systems", nargs="+", default=names, choices=names)
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--lai-size", type=int, default=512, help="the same, for LAI per date")
     parser.add_argument("--folder", help="where to write the cube, default: a temporary folder")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         worker(**json.loads(args.worker))
         return
-    systems = [name for name in args.systems if name != "lai" or args.bands == len(BANDS)]
+    systems = [name for name in args.systems if name not in TRAITS or args.bands == len(BANDS)]
     rows, fastest = [], {}
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         # Even this is done elsewhere: a process starts with the peak memory of its parent.
         shape = {"size": args.size, "dates": args.dates, "bands": args.bands}
-        call(task="prepare", folder=folder, systems=systems, **shape)
+        call(task="prepare", folder=folder, systems=systems, device=args.device, **shape)
         for system in systems:
             for chunk in args.chunks:
                 for threads in args.threads:
@@ -271,14 +295,15 @@ def main():
                     print(*rows[-1], file=sys.stderr)
                     if system not in fastest or report["seconds"] < fastest[system]["seconds"]:
                         fastest[system] = report
-        rates = call(task="calibrate", folder=folder)
+        threads = max(args.threads)
+        rates = call(task="calibrate", folder=folder, device=args.device, threads=threads)
     gib = 2 * args.size**2 * args.dates * args.bands / 2**30
     print(f"\n## {args.size}² pixels, {args.dates} dates, {args.bands} bands: {gib:.1f} GiB\n")
     shares = ["model %", "pack %", "write %", "read, wait %", "outside %"]
     print_table(["system", "chunk", "threads", "s", "pixels/s", "peak MiB", *shares], rows)
     print(
-        f"\nBandwidth {rates['bandwidth'] / 1e9:.1f} GB/s, matrix products "
-        f"{rates['products'] / 1e9:.1f} GFLOP/s (float64), on two threads\n"
+        f"\nCopies {rates['bandwidth'] / 1e9:.1f} GB/s, matrix products "
+        f"{rates['products'] / 1e9:,.0f} GFLOP/s (float32), {args.device}, {threads} threads\n"
     )
     if "mtan-svgp" in fastest:
         report = fastest["mtan-svgp"]

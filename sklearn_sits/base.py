@@ -17,9 +17,10 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from sklearn_sits.batch_prediction import predict_in_batches
 from sklearn_sits.nn.layers import set_generator
 from sklearn_sits.torch_state import TorchStateMixin, check_device
-from sklearn_sits.training import predict_in_batches, train
+from sklearn_sits.training import train
 
 __all__ = ["TorchClassifier"]
 

@@ -9,15 +9,15 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from tqdm import tqdm
 
-__all__ = ["ClassifierModule", "predict_in_batches", "train"]
+from sklearn_sits.batch_prediction import predict_in_batches, to_device
+
+__all__ = ["ClassifierModule", "train"]
 
 # Share of the steps in which the learning rate rises; it falls to about zero in the rest.
 _WARM_UP = 0.15
 # With 0.9, the default of Adam, short trainings ended in clearly worse optima.
 _BETAS = (0.8, 0.999)
 _GRADIENT_NORM = 10.0
-_PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 2**15}
-_ROW_BLOCK = 64
 
 
 class ClassifierModule(torch.nn.Module):
@@ -67,7 +67,7 @@ class _Batches:
         for chosen in order.tensor_split(self.n_batches):
             # Sorted rows are read faster, above all from a memory map.
             chosen = chosen.sort().values
-            batch = _to_device(self.load(self.rows[chosen.numpy()]), self.device)
+            batch = to_device(self.load(self.rows[chosen.numpy()]), self.device)
             target = (self.labels[chosen].to(self.device), self.weight[chosen].to(self.device))
             yield batch, target
 
@@ -245,47 +245,6 @@ def train(
     return history
 
 
-def predict_in_batches(function, load, n_series, device, batch_size=None):
-    """Apply a function to batches of series in order, without gradients.
-
-    Batches have a multiple of 64 rows, the last one by repetition: at the edges of its blocks a
-    matrix product may round differently.
-
-    Parameters
-    ----------
-    function : callable
-        From a batch, a dict of tensors, to a tensor or a tuple of tensors, a row per series.
-    load : callable
-        From a slice or an array of row numbers to a batch.
-    n_series : int
-        Number of series.
-    device : torch.device
-        Where to compute.
-    batch_size : int, default=None
-        Series at a time. None: what fits into the cache of a CPU, or keeps a GPU busy. The result
-        does not depend on it.
-
-    Returns
-    -------
-    result : ndarray, or tuple of ndarray
-        Concatenated over the batches.
-    """
-    if batch_size is None:
-        batch_size = _PREDICTED_AT_ONCE[device.type]
-    parts = []
-    with torch.inference_mode():
-        for start in range(0, n_series, batch_size):
-            rows = slice(start, min(start + batch_size, n_series))
-            n = rows.stop - rows.start
-            if n % _ROW_BLOCK:
-                rows = np.resize(np.arange(rows.start, rows.stop), n + -n % _ROW_BLOCK)
-            part = function(_to_device(load(rows), device))
-            part = part if isinstance(part, tuple) else (part,)
-            parts.append([column[:n] for column in part])
-    arrays = tuple(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
-    return arrays if len(arrays) > 1 else arrays[0]
-
-
 def _log_loss(module, load, rows, labels, weight, device):
     module.eval()
 
@@ -296,7 +255,3 @@ def _log_loss(module, load, rows, labels, weight, device):
     picked = probabilities[np.arange(len(rows)), labels]
     tiny = np.finfo(probabilities.dtype).tiny
     return float(-np.average(np.log(np.maximum(picked, tiny)), weights=weight))
-
-
-def _to_device(batch, device):
-    return {name: tensor.to(device) for name, tensor in batch.items()}

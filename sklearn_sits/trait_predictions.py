@@ -7,6 +7,7 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_sits.batch_prediction import predict_in_batches, to_device
 from sklearn_sits.physics import VARIABLES
 from sklearn_sits.reflectances import check_reflectances
 from sklearn_sits.series_posterior import SeriesPosterior
@@ -30,25 +31,29 @@ class TraitPredictionsMixin:
         sensor = self.sensor_ if self._has_angles else None
         return check_reflectances(self, X, sensor=sensor, reset=False)
 
+    def _posterior(self, device, spectra, angles):
+        """Return the posterior of complete spectra, tensors on the device."""
+        model = self._copy_for(device, spectra.dtype)
+        bounds = (torch.tensor(bound).to(spectra) for bound in (self._lowest, self._highest))
+        return TraitPosterior(model["encoder"], model["decoder"], spectra, angles, *bounds)
+
     def _encode(self, spectra, angles):
         """Return the posterior of complete spectra, in their precision."""
         device = check_device(self.device)
-        arrays = (spectra, angles, self._lowest, self._highest)
-        # astype copies: an array mapped from a file cannot become a tensor.
-        tensors = [torch.from_numpy(array.astype(spectra.dtype)).to(device) for array in arrays]
-        model = self._copy_for(device, tensors[0].dtype)
+        batch = _to_batch(spectra, angles)
         with torch.no_grad():
-            return TraitPosterior(model["encoder"], model["decoder"], *tensors)
+            return self._posterior(device, **to_device(batch, device))
 
     def _apply(self, spectra, angles, function):
         """Apply a function of the posterior to complete spectra."""
-        parts = []
-        for start in range(0, len(spectra), _PREDICTED_AT_ONCE):
-            part = slice(start, start + _PREDICTED_AT_ONCE)
-            with torch.no_grad():
-                posterior = self._encode(spectra[part], angles[part])
-                parts.append(function(posterior).cpu().numpy())
-        return np.concatenate(parts)
+        device = check_device(self.device)
+        return predict_in_batches(
+            lambda batch: function(self._posterior(device, **batch)),
+            lambda rows: _to_batch(spectra[rows], angles[rows]),
+            len(spectra),
+            device,
+            _PREDICTED_AT_ONCE,
+        )
 
     def _apply_in_time(self, spectra, angles, seen, dates, function, result):
         """Apply a function of the joint posterior of the dates of series; fill the result."""
@@ -296,3 +301,11 @@ def check_targets(targets):
     if unknown or not names:
         raise ValueError(f"targets must be among {list(TRAITS)}, got {unknown or 'none'}.")
     return names
+
+
+def _to_batch(spectra, angles):
+    # Copies: an array mapped from a file cannot become a tensor.
+    return {
+        "spectra": torch.from_numpy(np.array(spectra)),
+        "angles": torch.from_numpy(np.array(angles)),
+    }

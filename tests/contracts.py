@@ -18,7 +18,7 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_sits import training
+from sklearn_sits import batch_prediction, training
 from sklearn_sits.datasets import make_sits
 
 NAN = np.nan
@@ -132,8 +132,8 @@ class InvarianceContract(Contract):
         expected = fitted.predict_proba(X)
         for chosen in (np.arange(len(X))[::-1], np.arange(0, len(X), 7), [5], [1, 2, 3]):
             assert_allclose(fitted.predict_proba(X[chosen]), expected[chosen], rtol=1e-9)
-        default = training.predict_in_batches.__defaults__
-        monkeypatch.setattr(training.predict_in_batches, "__defaults__", (7,))
+        default = batch_prediction.predict_in_batches.__defaults__
+        monkeypatch.setattr(batch_prediction.predict_in_batches, "__defaults__", (7,))
         assert default != (7,)
         assert_allclose(fitted.predict_proba(X), expected, rtol=1e-9)
 

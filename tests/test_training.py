@@ -7,7 +7,7 @@ from torch.testing import assert_close
 from sklearn_sits import SVGPClassifier
 from sklearn_sits.nn.heads import MLPHead
 from sklearn_sits.nn.layers import linear, reset_linear
-from sklearn_sits.training import ClassifierModule, predict_in_batches, train
+from sklearn_sits.training import ClassifierModule, train
 
 CPU = torch.device("cpu")
 
@@ -146,22 +146,3 @@ def test_progress_bar(capsys, verbose):
     out, err = capsys.readouterr()
     assert out == ""
     assert ("5/5" in err and "train_loss" in err) if verbose else err == ""
-
-
-def test_prediction_in_batches():
-    x = torch.arange(150.0)
-    seen = []
-
-    def load(rows):
-        seen.append(x[rows].tolist())
-        return {"x": x[rows]}
-
-    one, two = predict_in_batches(lambda batch: (batch["x"], -batch["x"]), load, 150, CPU, 128)
-    # Whole blocks of rows, by repetition.
-    last = x[128:].tolist()
-    assert seen == [x[:128].tolist(), 2 * last + last[:20]]
-    assert one.tolist() == x.tolist()
-    assert two.tolist() == (-x).tolist()
-    single = predict_in_batches(lambda batch: batch["x"], load, 150, CPU)
-    assert single.tolist() == x.tolist()
-    assert predict_in_batches(lambda batch: batch["x"], load, 1, CPU).tolist() == [0.0]

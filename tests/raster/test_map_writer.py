@@ -320,7 +320,7 @@ def test_distributed(cube, options, tmp_path):
     for module in (cubes, sys.modules[__name__]):
         cloudpickle.register_pickle_by_value(module)
     Path(model[-1].log).write_text("")
-    cluster = LocalCluster(2, threads_per_worker=1, dashboard_address=None)
+    cluster = LocalCluster(2, threads_per_worker=1, dashboard_address=":0")
     with cluster, Client(cluster):
         written = write_map(raster, tmp_path / "map.zarr", progress=False)
         xr.testing.assert_identical(written.compute(), expected.compute())

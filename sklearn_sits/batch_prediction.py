@@ -1,0 +1,81 @@
+"""Predictions of many rows, a batch at a time, on a CPU or a GPU."""
+
+from contextlib import nullcontext
+
+import numpy as np
+import torch
+
+__all__ = ["predict_in_batches", "to_device"]
+
+_PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 2**15}
+_ROW_BLOCK = 64
+
+
+def predict_in_batches(function, load, n_series, device, batch_size=None):
+    """Apply a function to batches of series in order, without gradients.
+
+    Batches have a multiple of 64 rows, the last one by repetition: at the edges of its blocks a
+    matrix product may round differently.
+
+    Parameters
+    ----------
+    function : callable
+        From a batch, a dict of tensors, to a tensor or a tuple of tensors, a row per series.
+    load : callable
+        From a slice or an array of row numbers to a batch.
+    n_series : int
+        Number of series.
+    device : torch.device
+        Where to compute.
+    batch_size : int, default=None
+        Series at a time. None: what fits into the cache of a CPU, or keeps a GPU busy. The result
+        does not depend on it.
+
+    Returns
+    -------
+    result : ndarray, or tuple of ndarray
+        Concatenated over the batches.
+    """
+    if batch_size is None:
+        batch_size = _PREDICTED_AT_ONCE[device.type]
+    parts = []
+    with torch.inference_mode(), _own_stream(device):
+        for start in range(0, n_series, batch_size):
+            rows = slice(start, min(start + batch_size, n_series))
+            n = rows.stop - rows.start
+            if n % _ROW_BLOCK:
+                rows = np.resize(np.arange(rows.start, rows.stop), n + -n % _ROW_BLOCK)
+            part = function(to_device(load(rows), device))
+            part = part if isinstance(part, tuple) else (part,)
+            parts.append([column[:n] for column in part])
+        arrays = tuple(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
+    return arrays if len(arrays) > 1 else arrays[0]
+
+
+def to_device(batch, device):
+    """Move a batch to a device.
+
+    Parameters
+    ----------
+    batch : dict of tensors
+        On the CPU.
+    device : torch.device
+        CPU or CUDA device.
+
+    Returns
+    -------
+    batch : dict of tensors
+    """
+    if device.type == "cpu":
+        return batch
+    # From pinned memory, a batch travels while the one before is computed.
+    return {
+        name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in batch.items()
+    }
+
+
+def _own_stream(device):
+    """Return a context in which the calls of several threads do not wait for each other."""
+    if device.type == "cpu":
+        return nullcontext()
+    return torch.cuda.stream(torch.cuda.Stream(device))

@@ -1,0 +1,24 @@
+import torch
+
+from sklearn_sits.batch_prediction import predict_in_batches
+
+CPU = torch.device("cpu")
+
+
+def test_prediction_in_batches():
+    x = torch.arange(150.0)
+    seen = []
+
+    def load(rows):
+        seen.append(x[rows].tolist())
+        return {"x": x[rows]}
+
+    one, two = predict_in_batches(lambda batch: (batch["x"], -batch["x"]), load, 150, CPU, 128)
+    # Whole blocks of rows, by repetition.
+    last = x[128:].tolist()
+    assert seen == [x[:128].tolist(), 2 * last + last[:20]]
+    assert one.tolist() == x.tolist()
+    assert two.tolist() == (-x).tolist()
+    single = predict_in_batches(lambda batch: batch["x"], load, 150, CPU)
+    assert single.tolist() == x.tolist()
+    assert predict_in_batches(lambda batch: batch["x"], load, 1, CPU).tolist() == [0.0]
