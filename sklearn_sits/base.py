@@ -67,8 +67,8 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         """Note what the training data cover, of a warm start in addition to those before."""
 
     @abstractmethod
-    def _load(self, X, rows, dtype):
-        """Return the batch of some rows (an array or a slice): a dict of tensors."""
+    def _load(self, X, rows, device):
+        """Return the batch of some rows (an array or a slice): a dict of tensors on a device."""
 
     @abstractmethod
     def _make_module(self, n_classes, n_inducing):
@@ -149,7 +149,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
             validation = (validation, labels[validation], weight[validation])
         history = train(
             module,
-            lambda rows: self._load(X, rows, dtype),
+            lambda rows: self._load(X, rows, device),
             training,
             labels[training],
             weight[training],
@@ -183,7 +183,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         _, first, group = np.unique(keys, return_index=True, return_inverse=True)
         sample_weight = torch.from_numpy(np.bincount(group.ravel(), weight[rows]))
         rows = rows[first]
-        batch = self._load(X, rows, dtype)
+        batch = self._load(X, rows, torch.device("cpu"))
         self.n_inducing_ = min(getattr(self, "n_inducing", 0), len(rows))
         module = self._make_module(len(classes), self.n_inducing_).to(dtype)
         self._reset(
@@ -235,7 +235,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         module = self._copy_for(device, dtype)
         return predict_in_batches(
             lambda batch: function(module.head, module(**batch)),
-            lambda rows: self._load(X, rows, dtype),
+            lambda rows: self._load(X, rows, device),
             len(X),
             device,
         )

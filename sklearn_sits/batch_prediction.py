@@ -5,7 +5,7 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-__all__ = ["predict_in_batches", "to_device"]
+__all__ = ["predict_in_batches", "to_tensor"]
 
 _PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 2**15}
 _ROW_BLOCK = 64
@@ -22,7 +22,7 @@ def predict_in_batches(function, load, n_series, device, batch_size=None):
     function : callable
         From a batch, a dict of tensors, to a tensor or a tuple of tensors, a row per series.
     load : callable
-        From a slice or an array of row numbers to a batch.
+        From a slice or an array of row numbers to a batch, on `device`.
     n_series : int
         Number of series.
     device : torch.device
@@ -45,33 +45,35 @@ def predict_in_batches(function, load, n_series, device, batch_size=None):
             n = rows.stop - rows.start
             if n % _ROW_BLOCK:
                 rows = np.resize(np.arange(rows.start, rows.stop), n + -n % _ROW_BLOCK)
-            part = function(to_device(load(rows), device))
+            part = function(load(rows))
             part = part if isinstance(part, tuple) else (part,)
             parts.append([column[:n] for column in part])
         arrays = tuple(torch.cat(column).cpu().numpy() for column in zip(*parts, strict=True))
     return arrays if len(arrays) > 1 else arrays[0]
 
 
-def to_device(batch, device):
-    """Move a batch to a device.
+def to_tensor(array, device):
+    """Copy an array to a device.
 
     Parameters
     ----------
-    batch : dict of tensors
-        On the CPU.
+    array : ndarray
+        Numbers, in any order, writeable or not.
     device : torch.device
         CPU or CUDA device.
 
     Returns
     -------
-    batch : dict of tensors
+    tensor : tensor
+        On a CPU it may share the memory of a writeable array: do not write to it.
     """
     if device.type == "cpu":
-        return batch
+        return torch.from_numpy(np.require(array, requirements="W"))
     # From pinned memory, a batch travels while the one before is computed.
-    return {
-        name: tensor.pin_memory().to(device, non_blocking=True) for name, tensor in batch.items()
-    }
+    dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
+    pinned = torch.empty(array.shape, dtype=dtype, pin_memory=True)
+    np.copyto(pinned.numpy(), array)
+    return pinned.to(device, non_blocking=True)
 
 
 def _own_stream(device):

@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits.date_range import find_date_range
-from sklearn_sits.packing import check_sits, split_sits
+from sklearn_sits.packed_series import check_sits, split_sits
 from sklearn_sits.stored_array import open_stored, row_blocks
 
 __all__ = ["LinearInterpolator"]

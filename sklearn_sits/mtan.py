@@ -9,12 +9,13 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_sits.batch_prediction import to_tensor
 from sklearn_sits.date_range import find_date_range
 from sklearn_sits.nn.attention import MultiTimeAttention
 from sklearn_sits.nn.embedding import DeepEmbedding, SpectralEmbedding
 from sklearn_sits.nn.representation import SeriesRepresentation
 from sklearn_sits.nn.spatial_encoding import SpatialEncoding
-from sklearn_sits.packing import check_sits, split_sits
+from sklearn_sits.packed_series import check_sits, split_channels
 from sklearn_sits.stored_array import open_stored
 
 __all__ = ["MTANMixin"]
@@ -66,9 +67,8 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             days = np.array([np.fmin.reduce(both[:, 0]), np.fmax.reduce(both[:, 1])])
         self.date_range_ = days
 
-    def _load(self, X, rows, dtype):
-        dates, bands, positions = split_sits(X[rows], self._module_params["position_channels"])
-        return _to_batch(dates, bands, positions, dtype)
+    def _load(self, X, rows, device):
+        return _to_batch(X[rows], self._module_params["position_channels"], device)
 
     def _make_representation(self, embedding_dim):
         p = SimpleNamespace(**self._module_params)
@@ -131,9 +131,10 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self._apply(self._check_X(X, reset=False), lambda head, z: z)
 
 
-def _to_batch(dates, bands, positions, dtype):
-    """Turn dates (n, t), bands (n, t, c) and positions (n, k) into arguments of the module."""
-    dates = np.array(dates, dtype=np.float64)
+def _to_batch(series, position_channels, device):
+    """Turn packed series (n, t, 1 + c + k) into arguments of the module, on the device."""
+    bands, static = split_channels(series.shape[2], position_channels)
+    dates = np.array(series[..., 0], dtype=np.float64)
     padding = np.isnan(dates)
     if padding.any():
         # Any date will do where nothing is observed.
@@ -144,17 +145,16 @@ def _to_batch(dates, bands, positions, dtype):
     else:
         shape = dates.shape
         dates, index = np.unique(dates, return_inverse=True)
-        batch["index"] = torch.from_numpy(index.reshape(shape))
-    # A copy, in the type of X: faster than to change the order and the type at once.
-    values = np.array(bands.transpose(0, 2, 1), order="C")
-    observed = ~np.isnan(values)
+        batch["index"] = to_tensor(index.reshape(shape), device)
+    batch["dates"] = to_tensor(dates, device)
+    if static:
+        batch["positions"] = to_tensor(np.fmin.reduce(series[..., static], axis=1), device)
+    values = to_tensor(series, device)[..., bands].transpose(1, 2)
+    values = values.clone(memory_format=torch.contiguous_format)
+    # NaN is not equal to itself; in place, for the result to have the type of the values.
+    mask = values.clone().eq_(values)
+    n_channels = mask.shape[1]
     # Clouds hide all bands of a date: one mask then serves them all.
-    if observed.shape[1] > 1 and (observed == observed[:, :1]).all():
-        observed = observed[:, :1]
-    if positions.shape[1]:
-        batch["positions"] = torch.from_numpy(np.array(positions)).to(dtype)
-    return batch | {
-        "dates": torch.from_numpy(dates),
-        "values": torch.from_numpy(values).nan_to_num_(0.0).to(dtype),
-        "mask": torch.from_numpy(observed).to(dtype),
-    }
+    if n_channels > 1 and bool((mask.sum(1) == n_channels * mask[:, 0]).all()):
+        mask = mask[:, :1].contiguous()
+    return batch | {"values": values.nan_to_num_(0.0), "mask": mask}

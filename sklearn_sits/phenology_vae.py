@@ -14,7 +14,7 @@ from sklearn.utils.validation import _check_feature_names_in, _check_y, check_is
 from sklearn_sits.nn.gridding import drop_gaps
 from sklearn_sits.nn.ordered import dependence, sample_dependent
 from sklearn_sits.nn.refinement import latent_moments
-from sklearn_sits.packing import check_sits
+from sklearn_sits.packed_series import check_sits
 from sklearn_sits.phenology_model import SeasonModel, parameter_bounds
 from sklearn_sits.phenology_series import (
     check_channel,

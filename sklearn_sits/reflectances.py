@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import issparse
 from sklearn.utils.validation import validate_data
 
-from sklearn_sits.packing import check_sits
+from sklearn_sits.packed_series import check_sits
 from sklearn_sits.physics import GEOMETRY, Sensor
 from sklearn_sits.physics.prosail import check_degrees, check_values
 

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_sits.base import TorchClassifier
+from sklearn_sits.batch_prediction import to_tensor
 from sklearn_sits.nn.heads import SVGPHead
 from sklearn_sits.training import ClassifierModule
 
@@ -208,8 +209,8 @@ class SVGPClassifier(SVGPMixin, TorchClassifier):
                 )
         return X
 
-    def _load(self, X, rows, dtype):
-        return {"x": torch.from_numpy(np.array(X[rows])).to(dtype)}
+    def _load(self, X, rows, device):
+        return {"x": to_tensor(X[rows], device)}
 
     def _make_module(self, n_classes, n_inducing):
         n_draws = check_draws(self._module_params["n_mc_samples"])

@@ -9,7 +9,7 @@ from skorch import NeuralNet
 from skorch.callbacks import GradientNormClipping, LRScheduler
 from tqdm import tqdm
 
-from sklearn_sits.batch_prediction import predict_in_batches, to_device
+from sklearn_sits.batch_prediction import predict_in_batches
 
 __all__ = ["ClassifierModule", "train"]
 
@@ -67,7 +67,7 @@ class _Batches:
         for chosen in order.tensor_split(self.n_batches):
             # Sorted rows are read faster, above all from a memory map.
             chosen = chosen.sort().values
-            batch = to_device(self.load(self.rows[chosen.numpy()]), self.device)
+            batch = self.load(self.rows[chosen.numpy()])
             target = (self.labels[chosen].to(self.device), self.weight[chosen].to(self.device))
             yield batch, target
 
@@ -130,7 +130,7 @@ def train(
     module : ClassifierModule
         Trained in place, on `device`.
     load : callable
-        From an array of row numbers to a batch, a dict of tensors.
+        From an array of row numbers to a batch, a dict of tensors on `device`.
     rows : int array of shape (n,)
         Training rows.
     labels : int64 array of shape (n,)

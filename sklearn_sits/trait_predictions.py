@@ -7,7 +7,7 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from sklearn_sits.batch_prediction import predict_in_batches, to_device
+from sklearn_sits.batch_prediction import predict_in_batches, to_tensor
 from sklearn_sits.physics import VARIABLES
 from sklearn_sits.reflectances import check_reflectances
 from sklearn_sits.series_posterior import SeriesPosterior
@@ -40,16 +40,15 @@ class TraitPredictionsMixin:
     def _encode(self, spectra, angles):
         """Return the posterior of complete spectra, in their precision."""
         device = check_device(self.device)
-        batch = _to_batch(spectra, angles)
         with torch.no_grad():
-            return self._posterior(device, **to_device(batch, device))
+            return self._posterior(device, to_tensor(spectra, device), to_tensor(angles, device))
 
     def _apply(self, spectra, angles, function):
         """Apply a function of the posterior to complete spectra."""
         device = check_device(self.device)
         return predict_in_batches(
-            lambda batch: function(self._posterior(device, **batch)),
-            lambda rows: _to_batch(spectra[rows], angles[rows]),
+            lambda batch: function(self._posterior(device, *batch)),
+            lambda rows: [to_tensor(part[rows], device) for part in (spectra, angles)],
             len(spectra),
             device,
             _PREDICTED_AT_ONCE,
@@ -301,11 +300,3 @@ def check_targets(targets):
     if unknown or not names:
         raise ValueError(f"targets must be among {list(TRAITS)}, got {unknown or 'none'}.")
     return names
-
-
-def _to_batch(spectra, angles):
-    # Copies: an array mapped from a file cannot become a tensor.
-    return {
-        "spectra": torch.from_numpy(np.array(spectra)),
-        "angles": torch.from_numpy(np.array(angles)),
-    }
