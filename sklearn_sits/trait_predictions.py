@@ -19,7 +19,8 @@ __all__ = ["TRAITS", "UNITS", "TraitPredictionsMixin", "check_targets"]
 UNITS = {variable.name: variable.unit for variable in VARIABLES}
 UNITS |= {"CCC": "µg/cm²", "CWC": "g/cm²", "CDMC": "g/cm²"}
 TRAITS = tuple(UNITS)
-_PREDICTED_AT_ONCE = 16_384
+# Spectra at a time: what a CPU holds near it, and what keeps a GPU busy.
+_PREDICTED_AT_ONCE = {"cpu": 2**14, "cuda": 2**17}
 # Measurements that the uncertainty without any is worth.
 _PRIOR_MEASUREMENTS = 10
 
@@ -51,13 +52,14 @@ class TraitPredictionsMixin:
             lambda rows: [to_tensor(part[rows], device) for part in (spectra, angles)],
             len(spectra),
             device,
-            _PREDICTED_AT_ONCE,
+            _PREDICTED_AT_ONCE[device.type],
         )
 
     def _apply_in_time(self, spectra, angles, seen, dates, function, result):
         """Apply a function of the joint posterior of the dates of series; fill the result."""
         spectra, angles = (v.reshape(*dates.shape, -1) for v in (spectra, angles))
-        n_series = max(1, _PREDICTED_AT_ONCE // dates.shape[1])
+        at_once = _PREDICTED_AT_ONCE[check_device(self.device).type]
+        n_series = max(1, at_once // dates.shape[1])
         for start in range(0, len(dates), n_series):
             part = slice(start, start + n_series)
             chosen = seen[part]

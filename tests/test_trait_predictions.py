@@ -237,7 +237,7 @@ def test_batches_and_order_of_series(fitted, data, monkeypatch):
     assert_allclose(fitted.predict(series[::-1]), expected[::-1], rtol=1e-9)
     order = [2, 0, 4, 1, 3]
     assert_allclose(fitted.predict(series[:, order]), expected[:, order], rtol=1e-9)
-    monkeypatch.setattr(trait_predictions, "_PREDICTED_AT_ONCE", 7)
+    monkeypatch.setitem(trait_predictions._PREDICTED_AT_ONCE, "cpu", 7)
     assert_allclose(fitted.predict(series), expected, rtol=1e-9)
 
 
@@ -271,7 +271,7 @@ def test_batches_subsets_and_order_of_rows(trained, data, monkeypatch):
     expected = results(trained, X)
     for chosen in (np.arange(len(X))[::-1], np.arange(0, len(X), 7), [5], [1, 2, 3]):
         assert_allclose(results(trained, X[chosen]), expected[chosen], rtol=1e-9, atol=1e-12)
-    monkeypatch.setattr(trait_predictions, "_PREDICTED_AT_ONCE", 7)
+    monkeypatch.setitem(trait_predictions._PREDICTED_AT_ONCE, "cpu", 7)
     assert_allclose(results(trained, X), expected, rtol=1e-9, atol=1e-12)
 
 
