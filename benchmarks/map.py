@@ -166,7 +166,7 @@ def workers(n, processes, device):
     dask.config.set({f"distributed.nanny.pre-spawn-environ.{k}": v for k, v in MALLOC.items()})
     client = distributed.Client(n_workers=n, threads_per_worker=1, dashboard_address=":0")
     # Imports and the start of a GPU are no part of a long map.
-    client.run(lambda: torch.ones(8, 8, device=device) @ torch.ones(8, 8, device=device))
+    client.run(lambda: float(torch.ones(8, device=device) @ torch.ones(8, device=device)))
     return client
 
 

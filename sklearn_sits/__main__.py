@@ -32,7 +32,8 @@ def main(arguments=None):
     try:
         map_command.make_map(args)
     except (ImportError, OSError, TypeError, ValueError) as error:
-        command.exit(2, f"{command.prog}: error: {' '.join(str(error).split())}\n")
+        message = map_command.say_options(" ".join(str(error).split()))
+        command.exit(2, f"{command.prog}: error: {message}\n")
     except KeyboardInterrupt:
         command.exit(130, f"{command.prog}: interrupted. The same command continues.\n")
 

@@ -9,10 +9,32 @@ from sklearn_sits.raster import export_geotiff, predict_raster, write_map
 from sklearn_sits.raster.cube_layers import import_extra
 from sklearn_sits.raster.geotiff import check_geotiff
 
-__all__ = ["DESCRIPTION", "add_arguments", "make_map"]
+__all__ = ["DESCRIPTION", "add_arguments", "make_map", "say_options"]
 
 DESCRIPTION = """Predict every pixel of a cube (Zarr or NetCDF). A run that was killed continues
 where it stopped when the same command is given again."""
+
+
+# What messages for those who write Python call an option.
+_ARGUMENTS = {"overwrite=True": "--overwrite", "decode=True": "--decode"}
+_ARGUMENTS |= {"resume=True": "a run without --no-resume"}
+
+
+def say_options(message):
+    """Name the options of the command where a message names arguments of a function.
+
+    Parameters
+    ----------
+    message : str
+        Message of an exception.
+
+    Returns
+    -------
+    message : str
+    """
+    for argument, option in _ARGUMENTS.items():
+        message = message.replace(argument, option)
+    return message
 
 
 def add_arguments(parser):

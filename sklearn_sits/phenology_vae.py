@@ -11,6 +11,7 @@ from sklearn.utils import check_consistent_length, check_random_state, gen_batch
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, _check_y, check_is_fitted
 
+from sklearn_sits.date_range import find_date_range
 from sklearn_sits.nn.gridding import drop_gaps
 from sklearn_sits.nn.ordered import dependence, sample_dependent
 from sklearn_sits.nn.refinement import latent_moments
@@ -31,6 +32,7 @@ from sklearn_sits.torch_state import TorchStateMixin, check_device
 __all__ = ["PhenologyVAERegressor"]
 
 _NAMES = tuple(variable.name for variable in PHENOLOGY)
+_UNITS = {variable.name: variable.unit for variable in PHENOLOGY}
 _PREDICTED_AT_ONCE = 1024
 _MAX_PATTERNS = 4096
 _YEAR = 365
@@ -98,6 +100,10 @@ class PhenologyVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, B
         Names of the columns, if X was a table with names.
     season_start_ : float
         Date of day 0 of the season.
+    date_range_ : float64 ndarray of shape (2,)
+        First and last date with an observation, in days as in X.
+    units_ : dict of str to str
+        Unit of each target, empty where it has none.
     n_iter_ : int
         Training steps run.
     history_ : list of dict
@@ -275,6 +281,7 @@ class PhenologyVAERegressor(TorchStateMixin, TransformerMixin, RegressorMixin, B
             generator=generator,
             device=device,
         )
+        self.units_, self.date_range_ = dict(_UNITS), find_date_range(packed)
         self.n_iter_ = self.pretrain_iter + self.max_iter * (self.objective != "simulations")
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()

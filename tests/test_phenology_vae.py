@@ -50,6 +50,13 @@ def data():
     return X, y
 
 
+def test_what_maps_need(data):
+    model = make().fit(data[0])
+    seen = data[0][..., 0][~np.isnan(data[0][..., 1])]
+    assert_array_equal(model.date_range_, [seen.min(), seen.max()])
+    assert model.units_["maturity"] == "day"
+
+
 @pytest.fixture(scope="module")
 def trained(data):
     return PhenologyVAERegressor(**TRAINED).fit(data[0])

@@ -118,6 +118,9 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
     if per_date:
         dims, shape = ["time"], [n_dates]
     if columns:
+        if isinstance(targets, str):
+            # One name for several targets: all that have a unit.
+            targets = list(units)
         dim, names = _columns(estimator, method, classes, targets, columns[0])
         dims.append(dim)
         shape.append(columns[0])
@@ -211,7 +214,7 @@ def _encoding(dtype, labels, method):
 def _columns(estimator, method, classes, targets, n):
     """Return dimension and names of the columns of a prediction."""
     if method == "predict":
-        names = list(targets) if targets is not None and not isinstance(targets, str) else []
+        names = [] if targets is None else list(targets)
         return "target", np.array(names) if len(names) == n else np.arange(n)
     if method != "transform" and classes is not None and len(classes) == n:
         return "class", classes if classes.dtype.kind in "iuU" else classes.astype(str)

@@ -186,8 +186,12 @@ def test_bad_input(folder, tmp_path, monkeypatch, capsys, changes, match):
 def test_another_map(folder, tmp_path, capsys):
     out = tmp_path / "map.zarr"
     main(arguments(folder, out=out))
-    fails(arguments(folder, out=out, clear="4"), "other attributes .*overwrite", capsys)
-    fails(arguments(folder, out=out, no_resume=[]), "overwrite=True replaces it", capsys)
+    fails(
+        arguments(folder, out=out, clear="4"),
+        "other attributes .*, or --overwrite to replace it",
+        capsys,
+    )
+    fails(arguments(folder, out=out, no_resume=[]), "--overwrite replaces it", capsys)
     main(arguments(folder, out=out, clear="4", overwrite=[]))
     assert open_map(out).attrs["mask"] == "scl 4"
 
