@@ -9,13 +9,17 @@ that come with the package, then by an auto-encoder that has also seen these spe
 
 import sys
 import time
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+import xarray as xr
+from nrt import data
 
 from sklearn_sits import ProsailVAERegressor, load_prosail_vae, reconstruction_score
 from sklearn_sits.datasets import load_romania
+from sklearn_sits.raster import predict_raster, write_map
 
 torch.set_num_threads(1)
 
@@ -121,3 +125,32 @@ for half, (label, pixel) in enumerate(panels.items()):
 path = sys.argv[1] if len(sys.argv) > 1 else "traits.png"
 figure.savefig(path, dpi=130)
 print(f"\nMaps and series written to {path}")
+
+# %%
+# From the cube to a map
+# ----------------------
+# The same for every pixel of an xarray cube, chunk by chunk, into a Zarr store. The angles are
+# layers with dates; the metadata of the scenes would give them for each pixel, too.
+with data.romania_20m() as cube:
+    cube = cube.sel(time="2018").load().chunk(x=25, y=25)
+layers = {
+    "sun_zenith": sun_zenith,
+    "view_zenith": VIEW_ZENITH,
+    "relative_azimuth": RELATIVE_AZIMUTH,
+}
+layers = xr.Dataset(
+    {name: ("time", np.broadcast_to(layer, len(cube.time))) for name, layer in layers.items()}
+)
+raster = predict_raster(
+    models[name],
+    cube[list(BANDS)] / np.float32(10_000),
+    bands=BANDS,
+    valid=cube["SCL"].isin([4, 5]),
+    static=layers,
+    return_std=True,
+)
+store = Path(path).with_name("lai-2018.zarr")
+raster = write_map(raster, store, overwrite=True, progress=False)
+print(f"\n{store.name}: {dict(raster.sizes)}")
+mapped = raster.sel(statistic="mean").to_numpy().reshape(len(cube.time), -1).T
+print(f"largest difference from predict: {np.nanmax(np.abs(mapped - lai[name])):.1g} m²/m²")
