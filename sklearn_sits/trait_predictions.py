@@ -20,7 +20,7 @@ UNITS = {variable.name: variable.unit for variable in VARIABLES}
 UNITS |= {"CCC": "µg/cm²", "CWC": "g/cm²", "CDMC": "g/cm²"}
 TRAITS = tuple(UNITS)
 # Spectra at a time: what a CPU holds near it, and what keeps a GPU busy.
-_PREDICTED_AT_ONCE = {"cpu": 2**14, "cuda": 2**17}
+_PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 # Measurements that the uncertainty without any is worth.
 _PRIOR_MEASUREMENTS = 10
 
