@@ -65,10 +65,10 @@ def to_tensor(array, device):
     Returns
     -------
     tensor : tensor
-        On a CPU it may share the memory of a writeable array: do not write to it.
+        On a CPU it may share the memory of the array: do not write to it.
     """
     if device.type == "cpu":
-        return torch.from_numpy(np.require(array, requirements="W"))
+        return torch.from_numpy(np.require(array, requirements="CW"))
     # From pinned memory, a batch travels while the one before is computed.
     dtype = torch.from_numpy(np.empty(0, array.dtype)).dtype
     pinned = torch.empty(array.shape, dtype=dtype, pin_memory=True)

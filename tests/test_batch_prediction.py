@@ -1,6 +1,8 @@
+import numpy as np
+import pytest
 import torch
 
-from sklearn_sits.batch_prediction import predict_in_batches
+from sklearn_sits.batch_prediction import predict_in_batches, to_tensor
 
 CPU = torch.device("cpu")
 
@@ -22,3 +24,17 @@ def test_prediction_in_batches():
     single = predict_in_batches(lambda batch: batch["x"], load, 150, CPU)
     assert single.tolist() == x.tolist()
     assert predict_in_batches(lambda batch: batch["x"], load, 1, CPU).tolist() == [0.0]
+
+
+@pytest.mark.parametrize("change", ["none", "reversed", "columns", "read-only"])
+def test_any_array_becomes_a_tensor(change):
+    array = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    if change == "reversed":
+        array = array[::-1]
+    elif change == "columns":
+        array = array[:, ::2]
+    elif change == "read-only":
+        array.setflags(write=False)
+    tensor = to_tensor(array, CPU)
+    assert tensor.dtype == torch.float32
+    assert tensor.tolist() == array.tolist()

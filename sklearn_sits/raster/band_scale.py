@@ -136,7 +136,6 @@ def decode(values, scale, buffer=None):
         return _decode(values, scale)
     # Looking up is twice as fast as computing, above all where clouds are small.
     index = values.view(f"u{values.dtype.itemsize}")
-    # Every index is in the table: clipping only spares the check.
     if buffer is not None:
         buffer = buffer[: values.size].reshape(values.shape)
     # Every index is in the table: clipping only spares the check.
