@@ -44,6 +44,7 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/prosail.py --train
 	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep
 	$(BIN)/python benchmarks/phenology.py
+	$(BIN)/python benchmarks/map.py --chunks 256
 	$(BIN)/python benchmarks/traits.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/landcover.py $(if $(DATA),--data "$(DATA)")
 
