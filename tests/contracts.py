@@ -455,9 +455,11 @@ class WorkflowContract(Contract):
         assert {value.dtype for value in estimator.state_.values()} == {np.dtype(dtype)}
         found = estimator.predict_proba(X.astype(dtype))
         assert found.dtype == dtype
-        assert_allclose(found.sum(axis=1), 1, rtol=1e-6)
+        rounding = 1e-12 if dtype == np.float64 else 1e-6
+        assert_allclose(found.sum(axis=1), 1, rtol=rounding)
         double = estimator.predict_proba(X.astype(dtype).astype(float))
-        assert_allclose(double, found, rtol=0, atol=1e-12 if dtype == np.float64 else 1e-5)
+        # Rounding grows on its way through the layers.
+        assert_allclose(double, found, rtol=0, atol=5 * rounding)
 
     def test_string_labels(self, fitted, data):
         X, y = data

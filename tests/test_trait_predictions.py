@@ -280,7 +280,7 @@ def test_float32(trained, data):
     single = X.astype(np.float32)
     found = results(trained, single)
     assert found.dtype == np.float32
-    assert_allclose(found, results(trained, single.astype(np.float64)), rtol=1e-3, atol=1e-4)
+    assert_allclose(found, results(trained, single.astype(np.float64)), rtol=1e-4, atol=1e-5)
     model = make().fit(single)
     assert_array_equal(model.predict(single), make().fit(single.astype(float)).predict(single))
 
