@@ -41,7 +41,7 @@ demo: $(STAMP)  ## Run the examples of land cover and of vegetation traits
 # Up to 20,000 series: without options, benchmarks/scale.py takes 92,000.
 bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of the data
 	$(BIN)/python benchmarks/interpolator.py
-	$(BIN)/python benchmarks/prosail.py --train
+	$(BIN)/python benchmarks/canopy.py --train
 	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep
 	$(BIN)/python benchmarks/phenology.py
 	$(BIN)/python benchmarks/map.py --chunks 256

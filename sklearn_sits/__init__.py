@@ -1,14 +1,14 @@
 """scikit-learn compatible estimators for satellite image time series."""
 
-from sklearn_sits.linear_interpolator import LinearInterpolator
-from sklearn_sits.mtan_mlp import MTANMLPClassifier
-from sklearn_sits.mtan_svgp import MTANSVGPClassifier
-from sklearn_sits.packing import pack, pack_frame, unpack
-from sklearn_sits.phenology_vae import PhenologyVAERegressor
-from sklearn_sits.pretrained import load_prosail_vae
-from sklearn_sits.prosail_vae import ProsailVAERegressor
-from sklearn_sits.reconstruction_score import reconstruction_score
-from sklearn_sits.svgp import SVGPClassifier
+from sklearn_sits.classifiers.mtan_mlp import MTANMLPClassifier
+from sklearn_sits.classifiers.mtan_svgp import MTANSVGPClassifier
+from sklearn_sits.classifiers.svgp import SVGPClassifier
+from sklearn_sits.phenology.phenology_vae import PhenologyVAERegressor
+from sklearn_sits.series.linear_interpolator import LinearInterpolator
+from sklearn_sits.series.packing import pack, pack_frame, unpack
+from sklearn_sits.traits.pretrained import load_prosail_vae
+from sklearn_sits.traits.prosail_vae import ProsailVAERegressor
+from sklearn_sits.traits.score import reconstruction_score
 
 __version__ = "0.1.0.dev0"
 

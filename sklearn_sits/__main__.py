@@ -3,7 +3,8 @@
 import argparse
 import sys
 
-from sklearn_sits import __version__, map_command
+from sklearn_sits import __version__
+from sklearn_sits.cli import map as map_command
 
 __all__ = ["main"]
 

@@ -18,8 +18,9 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_sits import batch_prediction, training
+from sklearn_sits.classifiers import training
 from sklearn_sits.datasets import make_sits
+from sklearn_sits.runtime import batches as batch_prediction
 
 NAN = np.nan
 
@@ -360,7 +361,7 @@ class StateContract(Contract):
         skops.io.dump(fitted, tmp_path / "model.skops")
         trusted = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
         cls = self.estimator_class
-        assert trusted == [f"{cls.__module__}.{cls.__name__}"]
+        assert trusted == [f"sklearn_sits.{cls.__name__}"]
         loaded = skops.io.load(tmp_path / "model.skops", trusted=trusted)
         assert_array_equal(loaded.predict_proba(data[0]), fitted.predict_proba(data[0]))
 

@@ -90,7 +90,7 @@ def test_every_estimator_is_discovered():
         obj
         for module in MODULES
         for name, obj in inspect.getmembers(module, inspect.isclass)
-        if obj.__module__ == module.__name__
+        if obj.__module__.startswith("sklearn_sits")
         and issubclass(obj, BaseEstimator)
         and not issubclass(obj, NeuralNet)
         and not inspect.isabstract(obj)

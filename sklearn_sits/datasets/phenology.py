@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, validate_params
 
+from sklearn_sits._module_names import set_module
 from sklearn_sits.datasets._observation import draw_clear
 from sklearn_sits.datasets._random import generators
 from sklearn_sits.physics.double_logistic import (
@@ -31,6 +32,7 @@ _YEAR_DAYS = 365.0
     },
     prefer_skip_nested_validation=True,
 )
+@set_module("sklearn_sits.datasets")
 def make_phenology(
     n_series=1000, *, n_dates=73, gaps=0.6, noise=0.03, priors=None, random_state=None
 ):

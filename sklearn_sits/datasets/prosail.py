@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from sklearn_sits._module_names import set_module
 from sklearn_sits.datasets._random import generators
 from sklearn_sits.physics import VARIABLES, Prosail, Sensor, sample_geometry, sample_variables
 from sklearn_sits.physics.variables import SIMULATION_PRIORS
@@ -33,6 +34,7 @@ _ANGLES = ["sun_zenith", "view_zenith", "relative_azimuth"]
     },
     prefer_skip_nested_validation=True,
 )
+@set_module("sklearn_sits.datasets")
 def make_prosail(
     n_samples=1000,
     *,

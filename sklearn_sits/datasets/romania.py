@@ -6,7 +6,8 @@ import numpy as np
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import validate_params
 
-from sklearn_sits.packing import pack
+from sklearn_sits._module_names import set_module
+from sklearn_sits.series.packing import pack
 
 _BANDS = ["B3", "B4", "B8A", "B11"]
 _DESCR = """Sentinel-2 and tree cover density of a forest in Romania
@@ -74,6 +75,7 @@ def _by_pixel(layer, kept):
     {"years": [None, Integral, tuple, list], "return_X_y": ["boolean"]},
     prefer_skip_nested_validation=True,
 )
+@set_module("sklearn_sits.datasets")
 def load_romania(*, years=None, return_X_y=False):
     """Load a Sentinel-2 time series of a forest in Romania and its tree cover density.
 

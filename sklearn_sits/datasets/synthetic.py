@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_params
 
+from sklearn_sits._module_names import set_module
+from sklearn_sits.datasets._landcovers import canopies, draw_phenology, mix
 from sklearn_sits.datasets._observation import add_noise, draw_clear, geometry, orbit_tables
-from sklearn_sits.datasets._phenology import canopies, draw_phenology, mix
 from sklearn_sits.datasets._random import generators
 from sklearn_sits.datasets._scene import draw_scene, draw_trend
 from sklearn_sits.physics import Prosail
@@ -39,6 +40,7 @@ _BLOCK_VALUES = 2**22  # band values made at once: bounds the memory beyond X
     },
     prefer_skip_nested_validation=True,
 )
+@set_module("sklearn_sits.datasets")
 def make_sits(
     n_series=1000,
     n_dates=60,

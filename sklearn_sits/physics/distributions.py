@@ -9,6 +9,8 @@ from torch.distributions import Distribution, Uniform, constraints
 from torch.distributions.kl import register_kl
 from torch.distributions.utils import broadcast_all
 
+from sklearn_sits._module_names import set_module
+
 __all__ = ["TruncatedNormal"]
 
 # Integrals leave out what lies this many nats below the maximum of the density: e^-40 = 4e-18.
@@ -170,6 +172,7 @@ class _Quantile(torch.autograd.Function):
         )
 
 
+@set_module("sklearn_sits.physics")
 class TruncatedNormal(Distribution):
     r"""Normal distribution with mean `loc`, truncated to [`low`, `high`].
 

@@ -8,6 +8,7 @@ from scipy.sparse import eye_array
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from sklearn_sits._module_names import set_module
 from sklearn_sits.physics.leaf_angles import campbell
 from sklearn_sits.physics.prospect import Prospect, leaf_tables
 from sklearn_sits.physics.quadrature import band_rule, interpolation
@@ -25,6 +26,7 @@ _PAR_NODES = 24
 _CACHED = 65_536
 
 
+@set_module("sklearn_sits.physics")
 class Prosail(nn.Module):
     """PROSPECT and 4SAIL [1]_, [2]_, differentiable in every input.
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sklearn_sits._module_names import set_module
 from sklearn_sits.physics.special import exp3
 from sklearn_sits.physics.tables import load_tables
 
@@ -18,6 +19,7 @@ _INCIDENCE = 40.0
 _PROSPECT5_PACKAGE = ("prosail", "2.0.5")
 
 
+@set_module("sklearn_sits.physics")
 class Prospect(nn.Module):
     """PROSPECT-D, the leaf as a pile of absorbing plates [1]_, [2]_.
 

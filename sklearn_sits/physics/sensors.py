@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from sklearn_sits._module_names import set_module
 from sklearn_sits.physics.tables import load_tables
 
 __all__ = ["SENSORS", "Sensor"]
@@ -21,6 +22,7 @@ SENSORS = tuple(_LAND)
 
 
 @dataclass(frozen=True, eq=False)
+@set_module("sklearn_sits.physics")
 class Sensor:
     """Bands of a sensor as weights of a spectrum, from `load` or `from_responses`.
 

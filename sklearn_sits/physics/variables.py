@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sklearn_sits._module_names import set_module
 from sklearn_sits.physics.distributions import TruncatedNormal
 from sklearn_sits.physics.tables import load_tables
 
@@ -120,6 +121,7 @@ _SUN_COSINE = (0.3421, 0.9275)
 _VIEW_COSINE = (0.9796, 1.0)
 
 
+@set_module("sklearn_sits.physics")
 def sample_variables(
     n: int,
     priors: Mapping[str, Prior] = SIMULATION_PRIORS,
@@ -194,6 +196,7 @@ def _soil(values):
     return brightness * (dryness * dry + (1 - dryness) * wet)
 
 
+@set_module("sklearn_sits.physics")
 def sample_geometry(n: int, generator: torch.Generator | None = None) -> Tensor:
     """Draw geometries of a sun-synchronous sensor that looks near nadir, like Sentinel-2.
 

@@ -4,12 +4,14 @@ import itertools
 
 import numpy as np
 
+from sklearn_sits._module_names import set_module
 from sklearn_sits.raster.cube_layers import read_cube
 from sklearn_sits.raster.cube_packing import pack_block
 
 __all__ = ["pack_cube"]
 
 
+@set_module("sklearn_sits.raster")
 def pack_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=False):
     """Pack all pixels of a cube into one array.
 
@@ -27,7 +29,7 @@ def pack_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=
     static : str, xarray.DataArray, xarray.Dataset or list of them, default=None
         Channels after the bands: names of coordinates such as "x" and "y" (or variables, if
         `cube` is a Dataset), or layers on the grid of the cube. A layer without time is a
-        constant channel, as in :func:`~sklearn_sits.packing.pack`; one with time, such as the
+        constant channel, as in :func:`~sklearn_sits.pack`; one with time, such as the
         sun zenith of every acquisition, is an ordinary channel, not observed where `valid` is
         False.
     bands : list of str, default=None

@@ -1,14 +1,14 @@
 """The layers of an xarray cube, checked before any value is read."""
 
-import importlib
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from sklearn_sits.packing import pack
+from sklearn_sits._extras import import_extra
 from sklearn_sits.raster.band_scale import read_scale
+from sklearn_sits.series.packing import pack
 
-__all__ = ["CubeLayers", "check_layer", "import_extra", "read_cube"]
+__all__ = ["CubeLayers", "check_layer", "read_cube"]
 
 # Pairs that mean (row, column) whatever the order of the dimensions of the cube is.
 _SPATIAL = [("y", "x"), ("latitude", "longitude"), ("lat", "lon")]
@@ -75,31 +75,6 @@ class CubeLayers(NamedTuple):
             extras=[function(one) for one in self.extras],
             valid=valid,
         )
-
-
-def import_extra(name):
-    """Import a package of the extra `raster`.
-
-    Parameters
-    ----------
-    name : str
-        Module.
-
-    Returns
-    -------
-    module : module
-
-    Raises
-    ------
-    ImportError
-        If it is not installed, saying how to install it.
-    """
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ImportError(
-            f'Cubes and maps need the package {name}: pip install "sklearn-sits[raster]"'
-        ) from error
 
 
 def read_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=False):

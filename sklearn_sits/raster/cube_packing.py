@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from sklearn_sits._extras import import_extra
 from sklearn_sits.raster.band_scale import check_scale, decode
-from sklearn_sits.raster.cube_layers import import_extra
 
 __all__ = ["canonical", "pack_block", "pack_pixels"]
 
@@ -137,7 +137,7 @@ def canonical(array, dims, order):
 
 
 def _check_packed(layers, X):
-    """Check packed pixels as :func:`~sklearn_sits.packing.pack` checks its input.
+    """Check packed pixels as :func:`~sklearn_sits.pack` checks its input.
 
     Parameters
     ----------

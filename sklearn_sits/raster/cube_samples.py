@@ -5,12 +5,15 @@ from numbers import Integral
 import numpy as np
 from sklearn.utils import check_random_state
 
-from sklearn_sits.raster.cube_layers import check_layer, import_extra, read_cube
+from sklearn_sits._extras import import_extra
+from sklearn_sits._module_names import set_module
+from sklearn_sits.raster.cube_layers import check_layer, read_cube
 from sklearn_sits.raster.cube_packing import pack_block
 
 __all__ = ["sample_cube", "sample_labels"]
 
 
+@set_module("sklearn_sits.raster")
 def sample_cube(
     cube, points, *, x="x", y="y", valid=None, static=None, bands=None, origin=None, decode=False
 ):
@@ -58,6 +61,7 @@ def sample_cube(
     return _pack_pixels_at(layers, row, column)
 
 
+@set_module("sklearn_sits.raster")
 def sample_labels(
     cube,
     labels,

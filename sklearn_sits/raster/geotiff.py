@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from sklearn_sits.raster.cube_layers import import_extra
+from sklearn_sits._extras import import_extra
+from sklearn_sits._module_names import set_module
 from sklearn_sits.raster.map_writer import open_map
 
 __all__ = ["check_geotiff", "export_geotiff"]
 
 
+@set_module("sklearn_sits.raster")
 def export_geotiff(source, path, *, crs=None, overwrite=False):
     """Write a map as cloud-optimised GeoTIFF.
 

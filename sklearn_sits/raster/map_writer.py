@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sklearn_sits.raster.cube_layers import import_extra
+from sklearn_sits._extras import import_extra
+from sklearn_sits._module_names import set_module
 from sklearn_sits.raster.fingerprint import fingerprint
 
 __all__ = ["open_map", "write_map"]
@@ -17,6 +18,7 @@ __all__ = ["open_map", "write_map"]
 _STORE, _RECORD = "store", "finished_chunks"
 
 
+@set_module("sklearn_sits.raster")
 def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
     """Write a lazy map into a Zarr store, one chunk after the other.
 
@@ -107,6 +109,7 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
     return open_map(path)
 
 
+@set_module("sklearn_sits.raster")
 def open_map(path):
     """Open a map that :func:`write_map` has finished.
 

@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sklearn_sits.raster.cube_layers import import_extra, read_cube
+from sklearn_sits._extras import import_extra
+from sklearn_sits._module_names import set_module
+from sklearn_sits.raster.cube_layers import read_cube
 from sklearn_sits.raster.cube_packing import canonical, pack_pixels
 from sklearn_sits.raster.fingerprint import fingerprint
 from sklearn_sits.raster.fitted_dates import check_dates
@@ -35,6 +37,7 @@ class _Block(NamedTuple):
     output: RasterOutput
 
 
+@set_module("sklearn_sits.raster")
 def predict_raster(
     estimator,
     cube,
@@ -67,7 +70,7 @@ def predict_raster(
         See :func:`~sklearn_sits.raster.pack_cube`. A pixel whose constant layer is NaN is not
         predicted.
     origin : str, date, datetime or datetime64, default=None
-        Day 0 of the training data; None is 1970-01-01, as in :func:`~sklearn_sits.packing.pack`.
+        Day 0 of the training data; None is 1970-01-01, as in :func:`~sklearn_sits.pack`.
         If the estimator does not know the dates that it was fitted on, it must be given. To
         apply a model to another year, move it by the difference: a model fitted on 2023 with
         ``origin="2023-01-01"`` predicts 2024 with ``origin="2024-01-01"``.

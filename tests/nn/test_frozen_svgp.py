@@ -1,8 +1,7 @@
 import pytest
 import torch
+from gaussian_processes import features, make_svgp
 from torch.testing import assert_close
-
-from nn.test_svgp import features, make_svgp
 
 
 @pytest.mark.parametrize("n_equal", [0, 4])

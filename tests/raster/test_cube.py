@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 from cubes import BANDS, N_COLUMNS, N_DATES, N_ROWS, ORIGIN, make_cube, make_options, make_valid
 
-from sklearn_sits.packing import pack
 from sklearn_sits.raster import pack_cube
+from sklearn_sits.series.packing import pack
 
 
 @pytest.fixture

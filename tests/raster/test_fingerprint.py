@@ -6,8 +6,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.pipeline import make_pipeline
 
 from sklearn_sits import LinearInterpolator, MTANMLPClassifier
-from sklearn_sits.packing import pack
 from sklearn_sits.raster.fingerprint import fingerprint
+from sklearn_sits.series.packing import pack
 
 
 @pytest.fixture(scope="module")

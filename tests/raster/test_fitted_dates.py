@@ -8,8 +8,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from sklearn_sits import LinearInterpolator, MTANMLPClassifier
-from sklearn_sits.packing import pack
 from sklearn_sits.raster.fitted_dates import check_dates, fitted_dates
+from sklearn_sits.series.packing import pack
 
 DAYS = np.arange(10.0, 90, 10)
 

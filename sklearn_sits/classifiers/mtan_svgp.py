@@ -1,0 +1,217 @@
+"""Attention interpolation and sparse variational Gaussian processes, trained end to end."""
+
+from sklearn_sits._module_names import set_module
+from sklearn_sits.classifiers.base import TorchClassifier
+from sklearn_sits.classifiers.mtan import MTANMixin
+from sklearn_sits.classifiers.svgp import SVGPMixin, check_draws, reset_svgp_head
+from sklearn_sits.classifiers.training import ClassifierModule
+from sklearn_sits.nn.heads import SVGPHead
+
+__all__ = ["MTANSVGPClassifier"]
+
+
+@set_module("sklearn_sits")
+class MTANSVGPClassifier(SVGPMixin, MTANMixin, TorchClassifier):
+    """Classifier of irregular series by attention interpolation and Gaussian processes [1]_.
+
+    Each series is interpolated at reference dates by attention over its observed dates, encoded
+    in space, embedded (Z = B[X* + P]Γ) and classified by a sparse variational Gaussian process
+    with one latent process per class, linear mixing and a softmax. All parameters maximise the
+    evidence lower bound together.
+
+    X is a packed array of shape (n_series, n_dates, 1 + n_channels), see
+    :func:`sklearn_sits.pack`: channel 0 is the date in days, NaN in a band means not observed,
+    NaN in the date means padding. A 2-D array holds univariate series on a regular grid.
+
+    Parameters
+    ----------
+    n_reference_dates : int, default=25
+        Number of reference dates, evenly spaced between the first and the last date observed
+        in training.
+    n_heads : int, default=1
+        Number of attention heads.
+    time_embedding_dim : int, default=128
+        Size of the time embedding, a multiple of `n_heads`.
+    embedding : {"deep", "linear"}, default="deep"
+        Embedding B of the interpolated series. "linear" is that of the paper: a linear map of
+        the channels, the same at every reference date. "deep" takes principal components of
+        the series, then a hidden layer; it trains in far fewer epochs to a better optimum.
+    n_components : int, default=128
+        Number of principal components, at most, with `embedding="deep"`.
+    n_hidden : int, default=256
+        Units of the hidden layer, with `embedding="deep"`.
+    embedding_dim : int or None, default=None
+        Size of the embedding, per reference date if linear. None stands for 32 if deep and
+        for the number of bands if linear.
+    dropout : float, default=0.5
+        Probability to drop a hidden unit in training, in [0, 1), with `embedding="deep"`.
+    date_dropout : float, default=0.6
+        In training, hide at each step a share of the dates of each series that is drawn from
+        U(0, date_dropout), in [0, 1). It makes the model robust to the dates that clouds leave.
+    position_channels : sequence of int, default=()
+        Channels of X that hold the position of the series, such as easting and northing,
+        constant in time: `(-2, -1)` for the last two. They are encoded by sines and cosines of
+        wavelengths down to an eighth of the extent and added to every observation.
+    n_inducing : int, default=50
+        Number of inducing points per latent process, at most the number of series.
+    n_mc_samples : int, default=4
+        Draws of the latent functions per training step, an even number.
+    max_iter : int, default=15
+        Number of epochs.
+    batch_size : int or "auto", default="auto"
+        Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
+    learning_rate : float, default=3e-3
+        Peak of the learning rate of the interpolator and the embedding (ten
+        times that for the Gaussian processes), which rises and falls once over the
+        epochs.
+    early_stopping : bool, default=False
+        Hold out a part of the training data, stop when its log-loss has not improved by `tol`
+        for `n_iter_no_change` epochs, and keep the best state.
+    validation_fraction : float, default=0.1
+        Part held out by early stopping, stratified by class.
+    validation_split : callable or None, default=None
+        Replaces the random part: called with X and y, it returns the rows for training and
+        those for validation. Neighbouring pixels are alike, so hold out whole blocks where
+        the model is to be used elsewhere.
+    n_iter_no_change : int, default=10
+        See `early_stopping`.
+    tol : float, default=1e-4
+        See `early_stopping`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with `sample_weight`.
+    warm_start : bool, default=False
+        Continue from the previous fit, for `max_iter` more epochs.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initialisation, the order of the series and the draws. The same seed gives
+        the same result on the same device; the global generators are not touched.
+    device : str or torch.device, default="auto"
+        "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
+    verbose : int, default=0
+        If positive, show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of channels of X, the date included (number of dates if X is 2-D).
+    n_inducing_ : int
+        Number of inducing points.
+    date_range_ : float64 ndarray of shape (2,)
+        First and last date with an observation, in days as in X; NaN if there is none.
+    reference_dates_ : ndarray of shape (n_reference_dates,)
+        Reference dates, in days as in X.
+    n_iter_ : int
+        Number of epochs run.
+    history_ : list of dict
+        Per epoch: epoch, train_loss (per unit of weight), seconds and, with early stopping,
+        valid_log_loss.
+    state_ : dict of str to ndarray
+        Parameters of the module.
+
+    See Also
+    --------
+    MTANMLPClassifier : The same representation with a softmax layer.
+    SVGPClassifier : The same head on ordinary features.
+
+    Notes
+    -----
+    Training and predictions have the precision of X: float32 is twice as fast as float64. As the
+    draws are fixed at fit, predictions depend on neither the other series, their order nor the
+    size of batches, up to rounding.
+
+    A `sample_weight` of two equals repeating the series exactly if neither dropout is used and all
+    series fit in one batch, and in expectation otherwise.
+
+    A series without any valid observation is classified from its position alone, or as the mean
+    series if there is none; a warning counts such series.
+
+    References
+    ----------
+    .. [1] Bellet, Fauvel, Inglada and Michel, "End-to-end Learning for Land Cover
+       Classification using Irregular and Unaligned SITS by Combining Attention-Based
+       Interpolation with Sparse Variational Gaussian Processes", IEEE JSTARS, 2024.
+
+    Examples
+    --------
+    >>> from sklearn_sits import MTANSVGPClassifier
+    >>> from sklearn_sits.datasets import make_sits
+    >>> X, y = make_sits(600, 40, 4, 3, random_state=0)
+    >>> clf = MTANSVGPClassifier(position_channels=(-2, -1), random_state=0).fit(X[:400], y[:400])
+    >>> bool(clf.score(X[400:], y[400:]) > 0.7)
+    True
+    """
+
+    _parameter_constraints = {
+        **TorchClassifier._parameter_constraints,
+        **MTANMixin._parameter_constraints,
+        **SVGPMixin._parameter_constraints,
+    }
+    _module_param_names = (*MTANMixin._module_param_names, "n_mc_samples")
+
+    def __init__(
+        self,
+        *,
+        n_reference_dates=25,
+        n_heads=1,
+        time_embedding_dim=128,
+        embedding="deep",
+        n_components=128,
+        n_hidden=256,
+        embedding_dim=None,
+        dropout=0.5,
+        date_dropout=0.6,
+        position_channels=(),
+        n_inducing=50,
+        n_mc_samples=4,
+        max_iter=15,
+        batch_size="auto",
+        learning_rate=3e-3,
+        early_stopping=False,
+        validation_fraction=0.1,
+        validation_split=None,
+        n_iter_no_change=10,
+        tol=1e-4,
+        class_weight=None,
+        warm_start=False,
+        random_state=None,
+        device="auto",
+        verbose=0,
+    ):
+        self.n_reference_dates = n_reference_dates
+        self.n_heads = n_heads
+        self.time_embedding_dim = time_embedding_dim
+        self.embedding = embedding
+        self.n_components = n_components
+        self.n_hidden = n_hidden
+        self.embedding_dim = embedding_dim
+        self.dropout = dropout
+        self.date_dropout = date_dropout
+        self.position_channels = position_channels
+        self.n_inducing = n_inducing
+        self.n_mc_samples = n_mc_samples
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
+
+    def _make_module(self, n_classes, n_inducing):
+        representation = self._make_representation(embedding_dim=32)
+        n_features = representation.embedding.n_features
+        n_draws = check_draws(self._module_params["n_mc_samples"])
+        head = SVGPHead(n_features, n_classes, n_inducing, n_draws)
+        return ClassifierModule(representation, head)
+
+    def _reset(self, module, batch, labels, weight, random_state, generator):
+        module.representation.reset(batch, weight, generator)
+        module.eval()
+        reset_svgp_head(module, batch, labels, weight, random_state, generator)

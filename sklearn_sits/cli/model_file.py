@@ -1,0 +1,75 @@
+"""Load a fitted estimator from a file that may come from elsewhere."""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import joblib
+
+from sklearn_sits._discovery import all_estimators
+from sklearn_sits._extras import import_extra
+
+__all__ = ["load_model"]
+
+# Part of an estimator of ours, without being one.
+_PARTS = {"sklearn_sits.physics.Sensor"}
+
+
+def load_model(path, trust=(), *, trust_pickle=False):
+    """Load a fitted estimator.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File of skops, ending in .skops; with `trust_pickle`, one of pickle or joblib.
+    trust : sequence of str, default=()
+        Names of types to trust besides our estimators and what skops trusts.
+    trust_pickle : bool, default=False
+        Load files other than those of skops. They can run any code: only where you know who made
+        them.
+
+    Returns
+    -------
+    estimator : estimator instance
+
+    Raises
+    ------
+    ImportError
+        If skops is not installed.
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no file of skops and `trust_pickle` is False, cannot be read, holds types that
+        are not trusted, or no estimator.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no model {path}.")
+    if path.suffix != ".skops":
+        if not trust_pickle:
+            raise ValueError(
+                f"{path.name} is not a file of skops. A pickle can run any code when it is "
+                "loaded: save with skops.io.dump(model, 'model.skops'), or, if you know where it "
+                "comes from, give --trust-pickle."
+            )
+        model = joblib.load(path)
+    else:
+        model = _load_skops(path, trust)
+    if not hasattr(model, "fit"):
+        raise ValueError(f"{path.name} holds a {type(model).__name__}, expected an estimator.")
+    return model
+
+
+def _load_skops(path, trust):
+    io = import_extra("skops.io")
+    ours = {f"{cls.__module__}.{cls.__name__}" for _, cls in all_estimators()} | _PARTS
+    try:
+        found = io.get_untrusted_types(file=path)
+        unknown = [name for name in found if name not in ours and name not in trust]
+        if not unknown:
+            return io.load(path, trusted=found)
+    except (AttributeError, BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+    raise ValueError(
+        f"{path.name} holds types that are not trusted. If you know where it comes from, give "
+        f"--trust {' '.join(unknown)}"
+    )

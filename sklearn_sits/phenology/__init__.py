@@ -1,0 +1,1 @@
+"""Dates of the season from vegetation index series, with a double logistic as decoder."""

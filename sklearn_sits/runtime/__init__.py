@@ -1,0 +1,1 @@
+"""State of PyTorch modules in numpy arrays, and prediction in batches."""

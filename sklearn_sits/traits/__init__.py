@@ -1,0 +1,1 @@
+"""Vegetation traits from reflectances, with PROSAIL as decoder."""

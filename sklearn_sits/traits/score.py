@@ -1,0 +1,37 @@
+"""Score of trait retrieval without labels."""
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from sklearn_sits._module_names import set_module
+
+__all__ = ["reconstruction_score"]
+
+
+@set_module("sklearn_sits")
+def reconstruction_score(estimator, X, y=None):
+    """Score a fitted :class:`ProsailVAERegressor` without labels.
+
+    A `scoring` of searches and cross-validation: minus half of the mean, over held-out spectra, of
+    the squared errors of reconstruction summed over the bands, in units of 0.01 of reflectance.
+    It is the log-likelihood under noise of that size, up to a constant.
+
+    Parameters
+    ----------
+    estimator : ProsailVAERegressor
+        Fitted estimator.
+    X : array-like
+        Held-out spectra, as in `fit`.
+    y : array-like, default=None
+        Not used.
+
+    Returns
+    -------
+    score : float
+        The higher the better.
+    """
+    check_is_fitted(estimator)
+    spectra, _, seen, _ = estimator._check_X(X)
+    bands = estimator.reconstruct(X).reshape(-1, spectra.shape[1])[seen]
+    error = (spectra[seen] - bands) / 0.01
+    return -0.5 * float(np.mean(np.sum(error**2, axis=1)))

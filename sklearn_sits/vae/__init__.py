@@ -1,0 +1,1 @@
+"""What the regressors that are variational auto-encoders share."""

@@ -1,0 +1,63 @@
+import pickle
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from sklearn_sits import load_prosail_vae
+from sklearn_sits.datasets import make_prosail
+from sklearn_sits.traits import _build_weights, pretrained
+
+TARGETS = ["LAI", "CCC"]
+
+
+@pytest.mark.parametrize(("sensor", "bands"), pretrained.SHIPPED)
+def test_shipped_weights(sensor, bands):
+    X, y = make_prosail(3000, sensor=sensor, bands=bands, targets=TARGETS, random_state=123)
+    model = load_prosail_vae(sensor, bands, targets=TARGETS)
+    low, high = model.predict_interval(X)
+    inside = ((y >= low) & (y <= high)).mean(0)
+    assert (inside > 0.93).all()
+    assert (inside < 0.97).all()
+    few = len(bands) == 4
+    rmse = np.sqrt(np.mean((model.predict(X) - y) ** 2, axis=0))
+    assert (rmse < ([1.5, 100] if few else [1.15, 67])).all(), rmse
+
+
+def test_size():
+    folder = files("sklearn_sits") / "weights"
+    names = {file.name for file in folder.iterdir() if file.name.endswith(".npz")}
+    assert names == {pretrained.file_name(*case) for case in pretrained.SHIPPED}
+    assert all(len((folder / name).read_bytes()) < 200_000 for name in names)
+
+
+def test_behaves_as_fitted():
+    X, _ = make_prosail(20, random_state=0)
+    model = load_prosail_vae(time_scale=30.0)
+    assert model.n_features_in_ == 13
+    assert model.n_iter_ == model.pretrain_iter
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
+    series = np.concatenate([np.arange(20.0)[:, None], X], axis=1)[None]
+    assert model.predict(series).shape == (1, 20)
+    with pytest.raises(ValueError, match="X has 12 features"):
+        model.predict(X[:, 1:])
+
+
+@pytest.mark.parametrize(
+    ("sensor", "bands"),
+    [("Landsat-8", None), ("Sentinel-2A", ["B4"]), ("Sentinel-2A", ["B3", "B2", "B4", "B8"])],
+)
+def test_unknown(sensor, bands):
+    with pytest.raises(ValueError, match="There are no weights for the bands"):
+        load_prosail_vae(sensor, bands)
+
+
+@pytest.mark.filterwarnings(r"ignore:Training \d of at most 3 collapsed:UserWarning")
+def test_weights_can_be_built_again(monkeypatch):
+    expected = set(load_prosail_vae().state_)
+    quick = {"objective": "simulations", "n_simulations": 500, "pretrain_iter": 5}
+    monkeypatch.setattr(pretrained, "_PARAMETERS", quick | {"random_state": 0, "n_hidden": 8})
+    state = _build_weights.build("Sentinel-2A", ("B2", "B3", "B4", "B8"))
+    assert set(state) == expected
+    assert state["encoder.first.weight"].shape == (8, 7)
