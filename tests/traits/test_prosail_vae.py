@@ -27,14 +27,11 @@ from spectra import (
     to_series,
 )
 
-from sklearn_sits import (
-    ProsailVAERegressor,
-    reconstruction_score,
-    vae_training,
-)
+from sklearn_sits import ProsailVAERegressor, reconstruction_score
 from sklearn_sits.datasets import make_prosail
 from sklearn_sits.physics import Sensor
 from sklearn_sits.physics.variables import SIMULATION_PRIORS, Prior
+from sklearn_sits.traits import training as vae_training
 
 # Trainings of a few steps.
 pytestmark = pytest.mark.filterwarnings(r"ignore:Training \d of at most 3 collapsed:UserWarning")
