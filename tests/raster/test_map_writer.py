@@ -256,8 +256,9 @@ def test_killed_five_times(tmp_path, monkeypatch):
     """Killed at any moment, a map becomes what it would have been, no chunk computed again."""
     path, record = tmp_path / "map.zarr", tmp_path / "map.zarr.partial" / "finished_chunks"
     command = [sys.executable, "-c", SCRIPT.format(path)]
-    folder, rng = Path(cubes.__file__).parent, np.random.default_rng()
-    environment = {**os.environ, "PAUSE": "0.2"}
+    folder, rng = Path(__file__).parent, np.random.default_rng()
+    helpers = str(Path(cubes.__file__).parent)
+    environment = {**os.environ, "PAUSE": "0.2", "PYTHONPATH": helpers}
 
     def finished():
         lines = record.read_text().splitlines(keepends=True) if record.exists() else []

@@ -254,8 +254,8 @@ def test_skops(trained, data, tmp_path):
     skops.io.dump(trained, tmp_path / "model.skops")
     trusted = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
     assert sorted(trusted) == [
-        "sklearn_sits.physics.Sensor",
         "sklearn_sits.ProsailVAERegressor",
+        "sklearn_sits.physics.Sensor",
     ]
     loaded = skops.io.load(tmp_path / "model.skops", trusted=trusted)
     assert_array_equal(results(loaded, data[0]), results(trained, data[0]))
