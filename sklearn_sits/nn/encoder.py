@@ -37,7 +37,7 @@ class ResidualEncoder(nn.Module):
         super().__init__()
         self.n_latents = n_latents
         self.register_buffer("centre", torch.zeros(n_inputs))
-        self.register_buffer("spread", torch.ones(n_inputs))
+        self.register_buffer("input_range", torch.ones(n_inputs))
         self.first = linear(n_inputs, n_hidden)
         self.blocks = nn.ModuleList(
             nn.ModuleList([linear(n_hidden, n_hidden), linear(n_hidden, n_hidden)])
@@ -59,7 +59,7 @@ class ResidualEncoder(nn.Module):
             low, middle, high = torch.quantile(inputs.float(), torch.tensor([0.05, 0.5, 0.95]), 0)
             self.centre.copy_(middle)
             # A constant input stays what it is.
-            self.spread.copy_(torch.where(high > low, high - low, 1.0))
+            self.input_range.copy_(torch.where(high > low, high - low, 1.0))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 reset_linear(module, generator)
@@ -76,7 +76,7 @@ class ResidualEncoder(nn.Module):
         loc, scale : tensor of shape (..., n_latents)
             Parameters of normal distributions truncated to [0, 1]; loc lies within.
         """
-        hidden = torch.relu(self.first((inputs - self.centre) / self.spread))
+        hidden = torch.relu(self.first((inputs - self.centre) / self.input_range))
         for inner, outer in self.blocks:
             hidden = torch.relu(hidden + outer(torch.relu(inner(hidden))))
         loc, scale = self.last(hidden).split(self.n_latents, dim=-1)
