@@ -1,11 +1,12 @@
 """Dates of the season from vegetation index series by a physics-constrained auto-encoder."""
 
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
@@ -145,6 +146,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
         **BaseVAERegressor._parameter_constraints,
         "channel": [Integral],
         "season_start": [Interval(Real, None, None, closed="neither"), None],
+        "priors": [StrOptions({"wide"}), Mapping],
         "noise": [Interval(Real, 0, 1, closed="both")],
     }
 

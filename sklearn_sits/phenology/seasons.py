@@ -1,6 +1,5 @@
 """Checks of series of a vegetation index, and their cut to a season."""
 
-from collections.abc import Mapping
 from numbers import Real
 
 import numpy as np
@@ -84,10 +83,8 @@ def check_priors(priors):
     ValueError
         If a name is unknown, or bounds are not two ascending numbers in range.
     """
-    if not isinstance(priors, Mapping):
-        if priors != "wide":
-            raise ValueError(f"priors must be 'wide' or a mapping, got {priors!r}.")
-        priors = {}
+    if isinstance(priors, str):
+        return dict(PHENOLOGY_PRIORS)
     unknown = [name for name in priors if name not in PHENOLOGY_PRIORS]
     if unknown:
         raise ValueError(f"priors must name some of {list(PHENOLOGY_PRIORS)}, got {unknown}.")

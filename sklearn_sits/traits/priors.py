@@ -1,7 +1,5 @@
 """Checks of the distributions of simulated variables."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from sklearn_sits.physics import Prior
@@ -31,10 +29,8 @@ def check_priors(priors, model):
     ValueError
         If a name is unknown, or bounds, means or standard deviations are not as they should be.
     """
-    if not isinstance(priors, Mapping):
-        if priors != "paper":
-            raise ValueError(f"priors must be 'paper' or a mapping, got {priors!r}.")
-        priors = {}
+    if isinstance(priors, str):
+        return dict(model.priors)
     names = [variable.name for variable in model.variables]
     unknown = [name for name in priors if name not in names]
     if unknown:

@@ -1,6 +1,7 @@
 """Vegetation traits from reflectances by a physics-constrained auto-encoder."""
 
 import copy
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
@@ -176,6 +177,7 @@ class ProsailVAERegressor(BaseVAERegressor):
         "sensor": [str, Sensor, None],
         "bands": ["array-like", None],
         "decoder": [RadiativeTransferModel, None],
+        "priors": [StrOptions({"paper"}), Mapping],
         "n_simulations": [Interval(Integral, 100, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
         "excluded_bands": [StrOptions({"auto"}), "array-like"],

@@ -1,7 +1,6 @@
 """Base class of the regressors whose decoder is a physical model."""
 
 from abc import ABCMeta, abstractmethod
-from collections.abc import Mapping
 from numbers import Integral, Real
 
 import numpy as np
@@ -36,7 +35,6 @@ class BaseVAERegressor(
     _parameter_constraints = {
         "targets": [str, "array-like"],
         "objective": [StrOptions({"hybrid", "self-supervised", "simulations"})],
-        "priors": [str, Mapping],
         "n_hidden": [Interval(Integral, 1, None, closed="left")],
         "n_blocks": [Interval(Integral, 0, None, closed="left")],
         "pretrain_iter": [Interval(Integral, 1, None, closed="left")],
