@@ -43,7 +43,7 @@ def _blocks(page, language):
 # What the examples of each page find: files in the working directory, and names.
 
 
-def _series(n_series=120, n_channels=4, **options):
+def _series(n_series=80, n_channels=4, **options):
     options = {"positions": False, "random_state": 0} | options
     return make_sits(n_series, 24, n_channels, 3, **options)
 
