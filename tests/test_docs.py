@@ -85,11 +85,10 @@ def _prepare_readme():
     table, fields = _long_table(bands)
     table.to_csv("observations.csv", index=False)
     fields.to_csv("fields.csv", index=False)
-    dates = np.sort(table["date"].unique())
-    shape = (len(bands), len(dates), 6, 6)
-    values = np.random.default_rng(0).uniform(0, 0.5, shape).astype("float32")
-    coords = {"band": bands, "time": dates, "y": np.arange(6), "x": np.arange(6)}
-    cube = xr.DataArray(values, coords).chunk(x=3, y=3)
+    X, _ = _series(36, len(bands), aligned=True)
+    dates = X[0, :, 0].astype("datetime64[D]").astype("datetime64[ns]")
+    coords = {"y": np.arange(6), "x": np.arange(6), "time": dates, "band": bands}
+    cube = xr.DataArray(X[..., 1:].reshape(6, 6, len(dates), len(bands)), coords).chunk(x=3, y=3)
     scl = xr.full_like(cube.isel(band=0, drop=True), 4, dtype=int)
     spectra, _ = make_prosail(100, random_state=0)
     return {"cube": cube, "scl": scl, "spectra": spectra}
@@ -156,7 +155,7 @@ PREPARE = {
 }
 
 
-@pytest.mark.parametrize("page", filter(_examples, PAGES), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", list(filter(_examples, PAGES)), ids=lambda page: page.stem)
 def test_examples_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
