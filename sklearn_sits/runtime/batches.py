@@ -5,10 +5,10 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-__all__ = ["predict_in_batches", "to_tensor"]
+__all__ = ["ROW_BLOCK", "predict_in_batches", "to_tensor"]
 
 _PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 2**15}
-_ROW_BLOCK = 64
+ROW_BLOCK = 64
 
 
 def predict_in_batches(function, load, n_series, device, batch_size=None):
@@ -43,8 +43,8 @@ def predict_in_batches(function, load, n_series, device, batch_size=None):
         for start in range(0, n_series, batch_size):
             rows = slice(start, min(start + batch_size, n_series))
             n = rows.stop - rows.start
-            if n % _ROW_BLOCK:
-                rows = np.resize(np.arange(rows.start, rows.stop), n + -n % _ROW_BLOCK)
+            if n % ROW_BLOCK:
+                rows = np.resize(np.arange(rows.start, rows.stop), n + -n % ROW_BLOCK)
             part = function(load(rows))
             part = part if isinstance(part, tuple) else (part,)
             parts.append([column[:n] for column in part])
