@@ -94,7 +94,9 @@ class TraitPosterior:
         mean : tensor of shape (n, n_columns)
             In the units of the traits.
         """
-        return self._to_units(self.latent_moments[0][:, columns], columns)
+        # Those of the other traits, of which a mean alone has no need, would double the time.
+        mean, _ = latent_moments(self.loc[:, columns], self.scale[:, columns])
+        return self._to_units(mean, columns)
 
     def moments(self, columns):
         """Return the means and standard deviations of some traits.
@@ -110,8 +112,9 @@ class TraitPosterior:
             In the units of the traits.
         """
         # No distribution between the bounds has a larger deviation than half of their distance.
-        std = (self.latent_moments[1][:, columns] * self._factor(columns)).clamp_max(0.5)
-        return self.mean(columns), std * (self.high - self.low)[columns]
+        mean, std = (values[:, columns] for values in self.latent_moments)
+        std = (std * self._factor(columns)).clamp_max(0.5)
+        return self._to_units(mean, columns), std * (self.high - self.low)[columns]
 
     def quantiles(self, levels, columns):
         """Return quantiles of some traits.
