@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 __all__ = ["CollectedWarning", "collect_warnings", "is_collecting", "warn_counted", "warn_user"]
 
-# Frames of these packages stand between the user's line and ours.
-_SKIPPED = {"sklearn_sits", "sklearn"}
+# Modules whose frames stand between the user's line and ours.
+_SKIPPED = {"sklearn_sits", "sklearn", "contextlib"}
 
 _collected = ContextVar("collected", default=None)
 

@@ -272,12 +272,12 @@ def _predict_block(estimator, *arrays, block):
                 X.reshape(*values.shape[:2], *series),
             )
             seen &= complete
+            records.n_pixels += np.count_nonzero(seen)
             with collect_warnings() as collected:
                 _drop_infinities(X, seen.reshape(-1), block, collected)
                 if seen.any():
                     chosen = X if seen.all() else X[seen.ravel()]
                     values[seen] = predict_series(estimator, output, chosen)
-            records.n_pixels += np.count_nonzero(seen)
             records.add_batch(collected)
     block.warnings.add(records)
     return result

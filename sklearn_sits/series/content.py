@@ -134,7 +134,9 @@ def clean_content(X, static, limits, static_name="static_channels"):
         original = X[rows]
         block, observed, unusable, undated = _clean(original, limits, static)
         if block is not original:
-            bad = (False if unusable is None else unusable) | (False if undated is None else undated)
+            bad = (False if unusable is None else unusable) | (
+                False if undated is None else undated
+            )
             counts += _count_bad(original, bad, undated)
             if first is None:
                 i, t, c = first_index(bad)

@@ -251,8 +251,8 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         n_steps = np.floor((last - first) / self.step + 1e-3)
         if n_steps >= _MAX_DATES:
             raise ValueError(
-                f"X has observations from day {first:g} to {last:g}, which makes {n_steps + 1:,.0f} "
-                f"dates with step={self.step:g}, expected at most {_MAX_DATES:,}. Are the dates "
+                f"X has observations from day {first:g} to {last:g}. With step={self.step:g} they "
+                f"make {n_steps + 1:,.0f} dates, expected at most {_MAX_DATES:,}. Are the dates "
                 "days? Otherwise increase step, or give dates."
             )
         return first + self.step * np.arange(int(n_steps) + 1)

@@ -107,7 +107,7 @@ def _to_flags(flags, name, n_rows):
         found = known[0] if known.dtype.kind not in "iuf" else known[~np.isin(known, (0, 1))][0]
         raise TypeError(
             f"{name} must be boolean or 0 and 1 (1 = observed), got {found!r} of dtype "
-            f'{series.dtype}. Compare it with the codes of clear observations, such as '
+            f"{series.dtype}. Compare it with the codes of clear observations, such as "
             'frame["SCL"].isin([4, 5, 6]), or text with frame["clear"] == "True".'
         )
     kept = np.zeros(n_rows, dtype=bool)

@@ -166,7 +166,9 @@ def test_another_map_is_refused(cube, options, forest, raster, tmp_path, finishe
         "coordinates than": predict_raster(forest, shifted, **{**other, "valid": valid}),
         "chunks than": predict_raster(forest, cube.chunk(x=5), **other),
         "shape, coordinates": raster.isel(x=slice(8)),
-        "attributes than": raster.assign_attrs(mask="SCL 4"),
+        r"attributes \(mask is missing instead of \"SCL 4\"\) than": raster.assign_attrs(
+            mask="SCL 4"
+        ),
     }
     for match, changed in changes.items():
         with pytest.raises(ValueError, match=f"was made with other .*{match}"):
