@@ -112,12 +112,17 @@ def predict_raster(
 
     Warns
     -----
-    UserWarning
-        If most dates of the cube lie outside of those that the estimator was fitted on.
+    DataQualityWarning
+        If most dates of the cube lie outside of those that the estimator was fitted on. When
+        pixels are computed, also if values count as not observed because they are infinite or out
+        of range, or if the medians of bands lie outside of the training data.
 
     Notes
     -----
-    A pixel without a valid observation in any band is not passed to the estimator.
+    A pixel without a valid observation in any band is not passed to the estimator. One bad value
+    never stops a map: it counts as not observed. A map in memory, and one that
+    :func:`~sklearn_sits.raster.write_map` writes, gives one warning of each kind, which counts
+    the values of all blocks; if you call ``compute``, the first block with such values warns.
 
     Where dask computes blocks in parallel, PyTorch, BLAS, OpenMP and joblib get one thread per
     block, whatever `n_jobs` is, and have their own settings back afterwards. The estimator is

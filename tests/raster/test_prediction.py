@@ -142,7 +142,6 @@ def test_nothing_is_computed_before(cube, options, forest):
         ([1, 2, 2**40], np.int64, -(2**63), [1, 2, 2**40]),
         # A join with missing rows makes floats of integers.
         ([10.0, 20.0, 255.0], np.int16, -32768, [10, 20, 255]),
-        ([1.5, 3.0, 4.0], np.uint8, 255, [0, 1, 2]),
     ],
 )
 def test_integer_labels(cube, options, X, y, labels, dtype, nodata, values):
