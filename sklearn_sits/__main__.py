@@ -22,17 +22,6 @@ def main(arguments=None):
     SystemExit
         With code 2 if the input is wrong, after one line that gives the reason, with 130 if the
         command is interrupted, and with 0 after ``--help`` and ``--version``.
-
-    Examples
-    --------
-    >>> from sklearn_sits.__main__ import main
-    >>> try:
-    ...     main(["--version"])
-    ... except SystemExit as stop:
-    ...     code = stop.code
-    0.1.0.dev0
-    >>> code
-    0
     """
     parser = argparse.ArgumentParser("python -m sklearn_sits", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=__version__)
