@@ -76,9 +76,10 @@ class ResidualEncoder(nn.Module):
         loc, scale : tensor of shape (..., n_latents)
             Parameters of normal distributions truncated to [0, 1]; loc lies within.
         """
-        hidden = torch.relu(self.first((inputs - self.centre) / self.input_range))
+        # In place, because memory traffic costs as much as the products.
+        hidden = self.first((inputs - self.centre) / self.input_range).relu_()
         for inner, outer in self.blocks:
-            hidden = torch.relu(hidden + outer(torch.relu(inner(hidden))))
+            hidden = outer(inner(hidden).relu_()).add_(hidden).relu_()
         loc, scale = self.last(hidden).split(self.n_latents, dim=-1)
         span = math.log(_MAX_SCALE / _MIN_SCALE)
         return torch.sigmoid(loc), _MIN_SCALE * torch.exp(span * torch.sigmoid(scale))
