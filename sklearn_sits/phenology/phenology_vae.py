@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
-from sklearn_sits._warnings import warn_user
+from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.nn.gridding import drop_gaps
 from sklearn_sits.phenology.model import SeasonModel, parameter_bounds
@@ -284,10 +284,12 @@ class PhenologyVAERegressor(BaseVAERegressor):
             for rows in np.array_split(empty, -(-len(empty) // _MAX_PATTERNS) or 1)
         )
         if n_empty:
-            warn_user(
-                f"{n_empty} of {len(packed)} series have no observation of channel "
+            warn_counted(
+                "{empty} of {total} series have no observation of channel "
                 f"{self._channel} within the season, {self._describe_season()}.",
                 DataQualityWarning,
+                empty=n_empty,
+                total=len(packed),
             )
 
     def reconstruct(self, X, dates=None):
