@@ -257,7 +257,8 @@ def test_killed_five_times(tmp_path, monkeypatch):
     path, record = tmp_path / "map.zarr", tmp_path / "map.zarr.partial" / "finished_chunks"
     command = [sys.executable, "-c", SCRIPT.format(path)]
     folder, rng = Path(__file__).parent, np.random.default_rng()
-    environment = {**os.environ, "PAUSE": "0.2"}
+    helpers = str(Path(cubes.__file__).parent)
+    environment = {**os.environ, "PAUSE": "0.2", "PYTHONPATH": helpers}
 
     def finished():
         lines = record.read_text().splitlines(keepends=True) if record.exists() else []
