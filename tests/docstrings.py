@@ -6,6 +6,8 @@ import inspect
 import re
 import textwrap
 
+from torch import nn
+
 NAMESPACES = [
     importlib.import_module(name)
     for name in (
@@ -75,6 +77,9 @@ def documented_parameters(obj):
 
 def parameters(obj):
     """Return the parameters of a signature but for self."""
+    # Exceptions and modules of torch take what they do not name.
+    if inspect.isclass(obj) and (issubclass(obj, Exception) or obj.__init__ is nn.Module.__init__):
+        return {}
     return {
         name: parameter
         for name, parameter in inspect.signature(obj).parameters.items()
