@@ -15,43 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
-
-from sklearn_sits._discovery import all_estimators
-from sklearn_sits.datasets import make_phenology, make_prosail, make_sits
+from small_estimators import DATA, ESTIMATORS, fit, make
 
 N_CASES = 2000
 CASES_PER_TEST = 50
 NAN = np.nan
 
-# Small enough that a training takes some ten milliseconds.
-CLASSIFIER = {"max_iter": 2, "batch_size": 64, "device": "cpu", "random_state": 0}
-MTAN = {
-    "n_reference_dates": 3,
-    "time_embedding_dim": 8,
-    "n_components": 6,
-    "n_hidden": 6,
-    "position_channels": (-2, -1),
-    **CLASSIFIER,
-}
-VAE = {
-    "n_hidden": 6,
-    "n_blocks": 1,
-    "pretrain_iter": 2,
-    "max_iter": 1,
-    "batch_size": 8,
-    "n_mc_samples": 2,
-    "device": "cpu",
-    "random_state": 0,
-}
-SETTINGS = {
-    "LinearInterpolator": {"static_channels": (-2, -1)},
-    "MTANMLPClassifier": MTAN,
-    "MTANSVGPClassifier": {"n_inducing": 5, **MTAN},
-    "PhenologyVAERegressor": VAE,
-    "ProsailVAERegressor": {"n_simulations": 100, "quadrature": 1, **VAE},
-    "SVGPClassifier": {"n_inducing": 5, **CLASSIFIER},
-}
-ESTIMATORS = dict(all_estimators())
 METHODS = (
     "predict",
     "predict_proba",
@@ -340,7 +309,7 @@ class Case:
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
         self.seed = seed
-        self.name = sorted(SETTINGS)[seed % len(SETTINGS)]
+        self.name = sorted(ESTIMATORS)[seed % len(ESTIMATORS)]
         cls = ESTIMATORS[self.name]
         names = [method for method in METHODS if hasattr(cls, method)]
         self.method = "fit" if rng.random() < 0.45 else choose(rng, names)
@@ -400,10 +369,6 @@ class Case:
         return f"{self.seed}: {self.name}.{self.method}, {'; '.join(self.said) or 'all is well'}"
 
 
-def make(name, **parameters):
-    return ESTIMATORS[name](**{**SETTINGS[name], **parameters})
-
-
 def good_data(name, rng):
     """Draw data that an estimator takes: single or double precision, spectra or series of them."""
     X, y = DATA[name]
@@ -414,29 +379,11 @@ def good_data(name, rng):
     return X.astype(rng.choice([np.float32, np.float64])), y
 
 
-def _make_data():
-    X, y = make_sits(24, 12, 3, 3, random_state=0, dtype=np.float64)
-    season, dates = make_phenology(24, n_dates=20, random_state=0)
-    spectra, traits = make_prosail(24, targets=["LAI"], random_state=0)
-    return {
-        "LinearInterpolator": (X, y),
-        "MTANMLPClassifier": (X, y),
-        "MTANSVGPClassifier": (X, y),
-        "PhenologyVAERegressor": (season, dates),
-        "ProsailVAERegressor": (spectra, traits[:, 0]),
-        "SVGPClassifier": (np.nan_to_num(X[:, :3]).reshape(24, -1), y),
-    }
-
-
-DATA = _make_data()
-
-
 @functools.cache
 def fitted(name, dtype, n_dims):
-    X, y = DATA[name]
-    # Series of spectra share what is known between their dates.
+    # The dates of a series share what is known of them.
     in_time = name == "ProsailVAERegressor" and n_dims == 3
-    return make(name, **({"time_scale": 5.0} if in_time else {})).fit(X.astype(dtype), y)
+    return fit(name, dtype, **({"time_scale": 5.0} if in_time else {}))
 
 
 # --- verdicts -------------------------------------------------------------------------------------
