@@ -329,7 +329,7 @@ class Case:
             elif name in METHOD_ARGUMENTS:
                 yield "arguments"
         if self.method == "fit":
-            yield from ("parameters", "parameters")
+            yield from ["parameters"] * 3
 
     def _spoil_X(self, rng):
         key = choose(rng, sorted(MUTATIONS))

@@ -1,4 +1,4 @@
-"""Simulated series of a vegetation index over one season."""
+"""Simulated vegetation index series of one season."""
 
 from collections.abc import Mapping
 from numbers import Integral, Real

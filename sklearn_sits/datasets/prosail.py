@@ -1,4 +1,4 @@
-"""Simulated reflectances of canopies of known traits."""
+"""Simulated reflectances of canopies with known traits."""
 
 from collections.abc import Mapping
 from numbers import Integral, Real

@@ -1,4 +1,4 @@
-"""A real Sentinel-2 time series of a forest in Romania, with its tree cover density."""
+"""Sentinel-2 time series of a forest in Romania, with its tree cover density."""
 
 from numbers import Integral
 
@@ -50,7 +50,7 @@ def _import_data():
 
 
 def _select(dates, years):
-    """Return which dates fall in the years, (n_dates,) bool."""
+    """Return whether each date falls in the years, (n_dates,)."""
     if years is None:
         return np.ones(len(dates), dtype=bool)
     pair = (years, years) if isinstance(years, Integral) else tuple(years)
@@ -149,7 +149,7 @@ def load_romania(*, years=None, return_X_y=False):
     dates = dates[kept]
 
     scl = _by_pixel(cube["SCL"], kept).astype(np.uint8)
-    # NaN is what nodata is read as.
+    # Nodata is read as NaN.
     values = np.stack([_by_pixel(cube[band], kept) for band in _BANDS], axis=-1) / np.float32(1e4)
     mask = np.isin(scl, _CLEAR_CLASSES)[..., None] & ~np.isnan(values)
     x, y = cube["x"].to_numpy(), cube["y"].to_numpy()
