@@ -243,7 +243,8 @@ def _warn_of_spectra(reflectances, angles, is_bad, decoder):
         is_out = ~((values >= low) & (values <= high))
     (column,) = first_index(is_out)
     warn_counted(
-        f"{{unusable}} of {{total}} spectra count as not observed, because values must be {limits}.",
+        "{unusable} of {total} spectra count as not observed, because values must be "
+        f"{limits}.",
         DataQualityWarning,
         detail=f"The first one is spectrum {first}, with {names[column]} = {values[column]:.4g}.",
         unusable=np.count_nonzero(is_bad),
