@@ -20,7 +20,7 @@ def check_values(values: Tensor, name: str, columns: tuple[Variable, ...]) -> No
     name : str
         Its name, for messages.
     columns : tuple of Variable
-        What its last dimension holds.
+        Variables along the last dimension.
 
     Raises
     ------
