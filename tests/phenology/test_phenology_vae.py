@@ -18,6 +18,10 @@ from sklearn_sits.physics import Prior
 from sklearn_sits.physics.double_logistic import PHENOLOGY_PRIORS, double_logistic
 
 
+# Values that are meant to differ.
+unlike_the_training_data = pytest.mark.filterwarnings("ignore:Values in X lie outside of those")
+
+
 def test_what_maps_need(data):
     model = make().fit(data[0])
     seen = data[0][..., 0][~np.isnan(data[0][..., 1])]
@@ -70,6 +74,7 @@ def test_objectives(data, objective):
     assert set(model.history_[-1]) == {"step", "phase"} | parts
 
 
+@unlike_the_training_data
 def test_simulations_look_at_dates_and_gaps_only(data):
     X, _ = data
     model = make().fit(X)
@@ -191,6 +196,7 @@ def test_draws(trained):
     assert np.median(correlation) < -0.2
 
 
+@unlike_the_training_data
 @settings(max_examples=30)
 @given(
     seed=st.integers(0, 2**31), n=st.integers(1, 12), scale=st.sampled_from([0.0, 0.1, 1.0, 2.0])
@@ -404,7 +410,7 @@ def test_values_out_of_range_are_not_observed(trained, data):
     X[i, t, 1] = [-3000.0, 12.0, 3.0]
     holes[i[:2], t[:2], 1] = NAN
     holes[i[2], t[2], 1] = 3.0
-    match = f"2 values of channel 1 of X count as not obs.* up to 3000. The first .* series {i[0]}"
+    match = f"2 values of the vegetation index count as not.* in series {i[0]}, the largest is 3000"
     for name in METHODS:
         keywords = {"random_state": 0} if name == "sample" else {}
         with pytest.warns(DataQualityWarning, match=match) as caught:
@@ -412,9 +418,6 @@ def test_values_out_of_range_are_not_observed(trained, data):
         assert len(caught) == 1
         assert caught[0].filename == __file__
         assert_array_equal(found, getattr(trained, name)(holes, **keywords))
-    with pytest.warns(DataQualityWarning, match="values of channel 1 of X"):
-        found = trained.predict(data[0] * [1, 10_000])
-    assert np.isnan(found).any()
     check_unchanged(make(), X, "X must hold a vegetation index, .* found 3000")
 
 
