@@ -67,7 +67,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
         in `sklearn_sits.physics.double_logistic.PHENOLOGY_PRIORS`: minimum, amplitude,
         start_of_season (day of the season), growth, plateau, decline (days).
     noise : float, default=0.05
-        Largest standard deviation of the noise in simulated series.
+        Largest standard deviation of the noise in simulations.
     n_hidden : int, default=64
         Units of the layers of the encoder.
     n_blocks : int, default=2
@@ -77,15 +77,16 @@ class PhenologyVAERegressor(BaseVAERegressor):
     max_iter : int, default=400
         Training steps on X, unless `objective="simulations"`.
     batch_size : int, default=128
-        Series per step on X; four times as many simulations.
+        Observations per training step; four times as many simulations.
     learning_rate : float, default=4e-3
         Start of the learning rate, a quarter of it on X; it falls as a cosine.
     n_mc_samples : int, default=16
-        Draws of the parameters per series in X.
+        Draws of the latents per observation in a training step.
     kl_weight : float, default=0.5
         Weight of the divergence.
     random_state : int, RandomState instance or None, default=None
-        Seed of simulations, weights, batches and draws.
+        Seed of all random numbers. The same seed gives the same result on the same device; the
+        global generators are not touched.
     device : str or torch.device, default="auto"
         "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
     verbose : int, default=0

@@ -74,7 +74,7 @@ class ProsailVAERegressor(BaseVAERegressor):
     n_simulations : int, default=100000
         Number of simulations.
     noise : float, default=0.01
-        Largest standard deviation of the noise in simulated reflectances.
+        Largest standard deviation of the noise in simulations.
     n_hidden : int, default=64
         Units of the layers of the encoder.
     n_blocks : int, default=3
@@ -84,11 +84,11 @@ class ProsailVAERegressor(BaseVAERegressor):
     max_iter : int, default=400
         Training steps on X, unless `objective="simulations"`.
     batch_size : int, default=256
-        Spectra per step on X; four times as many simulations.
+        Observations per training step; four times as many simulations.
     learning_rate : float, default=3e-3
         Start of the learning rate, a sixth of it on X; it falls as a cosine.
     n_mc_samples : int, default=16
-        Draws of the traits per spectrum.
+        Draws of the latents per observation in a training step.
     kl_weight : float, default=1.0
         Weight of the divergence of LAI.
     excluded_bands : "auto" or sequence of str, default="auto"
@@ -103,7 +103,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         borrows information from its neighbours. "auto" takes the likeliest of 5, 10, 20, ..., 320
         days for each trait. None treats every date by itself.
     random_state : int, RandomState instance or None, default=None
-        Seed of simulations, weights, batches and draws.
+        Seed of all random numbers. The same seed gives the same result on the same device; the
+        global generators are not touched.
     device : str or torch.device, default="auto"
         "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
     verbose : int, default=0
@@ -423,7 +424,7 @@ class ProsailVAERegressor(BaseVAERegressor):
                 posterior = SeriesPosterior(single, dates, seen, torch.from_numpy(scales).to(dates))
                 normal = None
                 if n_draws:
-                    contents = _list_contents(X, rows, posterior.known.cpu().numpy())
+                    contents = X.list_contents(rows, posterior.known.cpu().numpy())
                     n_variables = len(self._decoder.variables)
                     normal = to_tensor(
                         draw_normal(contents, n_draws, n_variables, seed), dates.device
@@ -518,15 +519,3 @@ class ProsailVAERegressor(BaseVAERegressor):
 
 def _list_traits(model):
     return [trait.name for trait in (*model.variables, *model.derived)]
-
-
-def _list_contents(X, rows, known):
-    """Return for each known date of series an array that tells it from others."""
-    complete = X.is_complete.reshape(X.shape)[rows]
-    dates = X.dates[rows]
-    spectra = np.concatenate([X.reflectances, X.angles], axis=1).reshape(*X.shape, -1)[rows]
-    contents = []
-    for series, days, seen, at in zip(spectra, dates, complete, known, strict=True):
-        content = np.concatenate([days[seen], series[seen].ravel()])
-        contents += [np.append(content, day) for day in days[at]]
-    return contents

@@ -48,6 +48,32 @@ class Spectra(NamedTuple):
         """Shape of a prediction: (n_samples,) or (n_series, n_dates)."""
         return self.is_complete.shape if self.dates is None else self.dates.shape
 
+    def list_contents(self, rows, known):
+        """List for dates of series an array that tells each of them from all others.
+
+        Parameters
+        ----------
+        rows : slice
+            Series.
+        known : bool ndarray of shape (n_series, n_dates)
+            Dates of these series to list.
+
+        Returns
+        -------
+        contents : list of ndarray
+            The spectra of the series, and then the date.
+        """
+        spectra = np.concatenate([self.reflectances, self.angles], axis=1)
+        spectra = spectra.reshape(*self.shape, -1)[rows]
+        complete = self.is_complete.reshape(self.shape)[rows]
+        contents = []
+        for series, days, seen, listed in zip(
+            spectra, self.dates[rows], complete, known, strict=True
+        ):
+            content = np.concatenate([days[seen], series[seen].ravel()])
+            contents += [np.append(content, day) for day in days[listed]]
+        return contents
+
 
 def check_reflectances(estimator, X, *, decoder, reset):
     """Validate spectra with their angles, or series of them.
