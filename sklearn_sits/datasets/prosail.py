@@ -3,20 +3,24 @@
 from collections.abc import Mapping
 from numbers import Integral, Real
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.datasets._random import generators
-from sklearn_sits.physics import VARIABLES, Prosail, Sensor, sample_geometry, sample_variables
-from sklearn_sits.physics.variables import SIMULATION_PRIORS
+from sklearn_sits.physics import (
+    DERIVED_TRAITS,
+    SIMULATION_PRIORS,
+    VARIABLES,
+    Prosail,
+    Sensor,
+    sample_geometry,
+    sample_variables,
+)
 
 __all__ = ["make_prosail"]
 
 _NAMES = [variable.name for variable in VARIABLES]
-# Traits of the canopy, per ground area where the leaf's are per leaf area.
-_DERIVED = ["CCC", "CWC", "CDMC", "fAPAR", "fCover"]
 _ANGLES = ["sun_zenith", "view_zenith", "relative_azimuth"]
 
 
@@ -106,7 +110,7 @@ def make_prosail(
     >>> X.shape, y.shape
     ((100, 13), (100, 1))
     """
-    known = _NAMES + _DERIVED
+    known = [*_NAMES, *DERIVED_TRAITS]
     targets = list(targets)
     unknown = [target for target in targets if target not in known]
     if unknown or not targets:
@@ -126,7 +130,13 @@ def make_prosail(
     geometry = sample_geometry(n_samples, generator)
     with torch.no_grad():
         X = torch.cat([model(canopy, geometry), geometry], dim=1).numpy()
-        y = np.stack([_trait(target, model, canopy, geometry) for target in targets], axis=1)
+        y = [
+            DERIVED_TRAITS[target].compute(model, canopy, geometry)
+            if target in DERIVED_TRAITS
+            else canopy[:, _NAMES.index(target)]
+            for target in targets
+        ]
+    y = torch.stack(y, dim=1).numpy()
     size = rng.uniform(0, noise, size=(n_samples, 1))
     X[:, :-3] += size * rng.standard_normal((n_samples, X.shape[1] - 3))
     if as_frame:
@@ -137,13 +147,3 @@ def make_prosail(
         X = pd.DataFrame(X, columns=[*model.sensor.bands, *_ANGLES])
         y = pd.DataFrame(y, columns=targets)
     return X, y
-
-
-def _trait(name, model, canopy, geometry):
-    column = dict(zip(_NAMES, canopy.unbind(1), strict=True))
-    if name == "fAPAR":
-        return model.fapar(canopy, geometry).numpy()
-    if name == "fCover":
-        return model.fcover(canopy).numpy()
-    leaf = {"CCC": "Cab", "CWC": "Cw", "CDMC": "Cm"}.get(name)
-    return (column["LAI"] * column[leaf] if leaf else column[name]).numpy()

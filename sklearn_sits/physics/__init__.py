@@ -3,17 +3,33 @@
 from sklearn_sits.physics.distributions import TruncatedNormal
 from sklearn_sits.physics.prosail import Prosail
 from sklearn_sits.physics.prospect import Prospect
+from sklearn_sits.physics.radiative_transfer import RadiativeTransferModel
 from sklearn_sits.physics.sensors import SENSORS, Sensor
-from sklearn_sits.physics.variables import GEOMETRY, VARIABLES, sample_geometry, sample_variables
+from sklearn_sits.physics.traits import DERIVED_TRAITS, Trait
+from sklearn_sits.physics.variables import (
+    GEOMETRY,
+    SIMULATION_PRIORS,
+    VARIABLES,
+    Prior,
+    Variable,
+    sample_geometry,
+    sample_variables,
+)
 
 __all__ = [
+    "DERIVED_TRAITS",
     "GEOMETRY",
     "SENSORS",
+    "SIMULATION_PRIORS",
     "VARIABLES",
+    "Prior",
     "Prosail",
     "Prospect",
+    "RadiativeTransferModel",
     "Sensor",
+    "Trait",
     "TruncatedNormal",
+    "Variable",
     "sample_geometry",
     "sample_variables",
 ]

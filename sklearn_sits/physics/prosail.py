@@ -1,7 +1,5 @@
 """PROSAIL: reflectance of a vegetation canopy as a sensor sees it."""
 
-import math
-
 import numpy as np
 import torch
 from scipy.sparse import eye_array
@@ -9,14 +7,23 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits.physics.checks import check_degrees, check_values
 from sklearn_sits.physics.leaf_angles import campbell
 from sklearn_sits.physics.prospect import Prospect, leaf_tables
 from sklearn_sits.physics.quadrature import band_rule, interpolation
+from sklearn_sits.physics.radiative_transfer import RadiativeTransferModel
 from sklearn_sits.physics.sail import absorbed_fraction, bidirectional_reflectance, gap_fraction
 from sklearn_sits.physics.sensors import Sensor
 from sklearn_sits.physics.soil import Soil
 from sklearn_sits.physics.tables import load_tables
-from sklearn_sits.physics.variables import GEOMETRY, VARIABLES, Variable
+from sklearn_sits.physics.traits import DERIVED_TRAITS
+from sklearn_sits.physics.variables import (
+    GEOMETRY,
+    SIMULATION_PRIORS,
+    VARIABLES,
+    sample_geometry,
+    sample_variables,
+)
 
 __all__ = ["Prosail", "check_degrees", "check_values"]
 
@@ -27,7 +34,7 @@ _CACHED = 65_536
 
 
 @set_module("sklearn_sits.physics")
-class Prosail(nn.Module):
+class Prosail(RadiativeTransferModel):
     """PROSPECT and 4SAIL [1]_, [2]_, differentiable in every input.
 
     Parameters
@@ -73,6 +80,16 @@ class Prosail(nn.Module):
     >>> bool(red < 0.05) and bool(near_infrared > 0.3)
     True
     """
+
+    variables = VARIABLES
+    priors = SIMULATION_PRIORS
+    geometry = GEOMETRY
+    # Sun zenith, view zenith and relative azimuth of a usual acquisition, in degrees.
+    nominal_geometry = (35.0, 5.0, 90.0)
+    derived = tuple(DERIVED_TRAITS[name] for name in ("CCC", "CWC", "CDMC"))
+    regularised = ("LAI",)
+    # The other variables belong to the species and the soil.
+    seasonal = ("Cab", "Car", "Cbrown", "Cw", "LAI")
 
     def __init__(
         self,
@@ -201,6 +218,50 @@ class Prosail(nn.Module):
         lai, mean_angle = variables[..., 6], variables[..., 7]
         return 1 - gap_fraction(campbell(mean_angle), lai, torch.zeros_like(lai))
 
+    @property
+    def bands(self):
+        """Names of the bands."""
+        return self.sensor.bands
+
+    @property
+    def centres(self):
+        """Centres of the bands in nm."""
+        return self.sensor.centre
+
+    def sample_variables(self, n, priors, generator=None):
+        """Draw leaf, canopy and soil variables whose ranges narrow as the LAI grows.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        priors : mapping of str to Prior
+            Distribution of each variable.
+        generator : torch.Generator, default=None
+            Source of random numbers.
+
+        Returns
+        -------
+        Tensor of shape (n, 11), float64
+        """
+        return sample_variables(n, priors, max_soil=1.0, generator=generator)
+
+    def sample_geometry(self, n, generator=None):
+        """Draw geometries of a sensor that looks near nadir, see `physics.sample_geometry`.
+
+        Parameters
+        ----------
+        n : int
+            Number of draws.
+        generator : torch.Generator, default=None
+            Source of random numbers.
+
+        Returns
+        -------
+        Tensor of shape (n, 3), float64
+        """
+        return sample_geometry(n, generator)
+
     def _bands(self, variables, geometry):
         return self._at_nodes(variables, geometry) @ self._weights.to(variables)
 
@@ -282,70 +343,3 @@ def _check_count(value, name, also=""):
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{name} must be a positive integer{also}, got {value!r}.")
     return int(value)
-
-
-def check_values(values: Tensor, name: str, columns: tuple[Variable, ...]) -> None:
-    """Check type, last dimension and bounds of an input.
-
-    Parameters
-    ----------
-    values : Tensor of shape (..., n_columns)
-        Input.
-    name : str
-        Its name, for messages.
-    columns : tuple of Variable
-        What its last dimension holds.
-
-    Raises
-    ------
-    ValueError
-        If the last dimension is wrong, or a value is NaN or out of bounds.
-    TypeError
-        If the input is not a floating tensor.
-    """
-    if not isinstance(values, Tensor) or values.dtype not in (torch.float32, torch.float64):
-        found = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise TypeError(f"{name} must be a tensor of float32 or float64, got {found}.")
-    if values.ndim == 0 or values.shape[-1] != len(columns):
-        raise ValueError(
-            f"{name} must have {len(columns)} values in its last dimension "
-            f"({', '.join(column.name for column in columns)}), got shape {tuple(values.shape)}."
-        )
-    if values.numel() == 0:
-        return
-    flat = values.detach().reshape(-1, len(columns))
-    # NaN fails every comparison, so that one transfer from the device tells all.
-    for found, column in zip(torch.stack(flat.aminmax(dim=0)).T.tolist(), columns, strict=True):
-        # Bounds are meant in decimals, which float32 may round outwards.
-        slack = 1e-6 * max(abs(column.low), abs(column.high))
-        if any(math.isnan(value) for value in found):
-            raise ValueError(f"{name} contains NaN in {column.name}.")
-        for value in found:
-            if not column.low - slack <= value <= column.high + slack:
-                raise ValueError(
-                    f"{name} contains {column.name} = {value:.6g} {column.unit}".rstrip()
-                    + f", expected {column.low:g} to {column.high:g}; check=False accepts any."
-                )
-
-
-def check_degrees(geometry: Tensor) -> None:
-    """Check that angles do not look like radians.
-
-    Parameters
-    ----------
-    geometry : Tensor of shape (..., 3)
-        Sun zenith, view zenith and relative azimuth.
-
-    Raises
-    ------
-    ValueError
-        If the sun is always within 1.6 of the zenith, and no azimuth above 2 pi.
-    """
-    if geometry.numel() == 0:
-        return
-    sun, view, azimuth = geometry.detach().abs().reshape(-1, 3).amax(0).tolist()
-    if 0 < sun <= math.pi / 2 and view <= math.pi / 2 and azimuth <= 2 * math.pi:
-        raise ValueError(
-            f"geometry must be in degrees: no sun zenith is above {sun:.3g} and no azimuth above "
-            f"{azimuth:.3g}, which look like radians; check=False accepts any."
-        )

@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 
+@set_module("sklearn_sits.physics")
 class Variable(NamedTuple):
     """An input of the model.
 
@@ -79,6 +80,7 @@ RETRIEVAL_BOUNDS = {
 }
 
 
+@set_module("sklearn_sits.physics")
 class Prior(NamedTuple):
     """Truncated normal distribution of a variable, which narrows as the LAI grows.
 
@@ -99,6 +101,21 @@ class Prior(NamedTuple):
     high: float
     dense_low: float
     dense_high: float
+
+    @classmethod
+    def uniform(cls, low: float, high: float) -> "Prior":
+        """Make a uniform distribution, the same at every LAI.
+
+        Parameters
+        ----------
+        low, high : float
+            Bounds.
+
+        Returns
+        -------
+        prior : Prior
+        """
+        return cls((low + high) / 2, float("inf"), low, high, low, high)
 
 
 # Simulations for the supervised network of Zérah et al. 2024, after the Sentinel-2 ATBD of

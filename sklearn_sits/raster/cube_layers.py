@@ -1,4 +1,4 @@
-"""The layers of an xarray cube, checked before any value is read."""
+"""The layers of an xarray cube, checked before their values are read."""
 
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ _SPATIAL = [("y", "x"), ("latitude", "longitude"), ("lat", "lon")]
 
 
 class CubeLayers(NamedTuple):
-    """What the channels of a packed array are made of, as xarray variables.
+    """The xarray variables from which the channels of a packed array are made.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def check_layer(layer, what, cube, spatial):
     layer : xarray.DataArray
         Layer.
     what : str
-        How messages call it.
+        Name of the layer in messages.
     cube : xarray.DataArray or xarray.Dataset
         Cube.
     spatial : tuple of str
@@ -258,7 +258,9 @@ def check_layer(layer, what, cube, spatial):
     for dim in layer.dims:
         if layer.sizes[dim] != cube.sizes[dim]:
             raise ValueError(
-                f"{what} has {layer.sizes[dim]} entries along {dim}, cube has {cube.sizes[dim]}."
+                f"{what} has {layer.sizes[dim]} entries along {dim}, cube has {cube.sizes[dim]}. "
+                "Load both with one resolution, or bring it to the grid of cube: "
+                'layer.interp_like(cube, method="nearest").'
             )
         if dim in layer.coords and dim in cube.coords:
             theirs, ours = layer[dim].values, cube[dim].values

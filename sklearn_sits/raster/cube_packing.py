@@ -5,7 +5,7 @@ import numpy as np
 from sklearn_sits._extras import import_extra
 from sklearn_sits.raster.band_scale import check_scale, decode
 
-__all__ = ["canonical", "pack_block", "pack_pixels"]
+__all__ = ["arrange_axes", "pack_block", "pack_pixels"]
 
 # Pixels packed at a time: their series stay in the processor's cache while the bands, far apart
 # in the cube, are written next to each other.
@@ -34,7 +34,7 @@ def pack_block(layers, X):
         data = import_extra("dask").compute(*(one.data for one in variables))
         variables = [one.copy(data=array) for one, array in zip(variables, data, strict=True)]
     order = (*layers.spatial, "time", "band")
-    arrays = [canonical(one.values, one.dims, order) for one in variables]
+    arrays = [arrange_axes(one.values, one.dims, order) for one in variables]
     n_bands, n_layers = len(layers.bands), len(layers.bands) + len(layers.extras)
     valid = None if layers.valid is None else arrays[-1][..., 0]
     extras = arrays[n_bands:n_layers]
@@ -115,13 +115,13 @@ def pack_pixels(bands, scales, extras, constant, valid, days, X):
     return seen, complete
 
 
-def canonical(array, dims, order):
-    """Give an array all axes, in order, of length one where it has none.
+def arrange_axes(array, dims, order):
+    """Give an array all axes in order, with length one where it has none.
 
     Parameters
     ----------
     array : ndarray
-        Any.
+        Array.
     dims : sequence of str
         Its dimensions.
     order : sequence of str

@@ -23,7 +23,8 @@ def sample_cube(
     ----------
     cube : xarray.DataArray or xarray.Dataset
         See :func:`~sklearn_sits.raster.pack_cube`. If it is backed by dask, the chunks with points
-        are read.
+        are read; chunks that hold all dates, ``chunks={"time": -1}``, are read many times faster
+        than chunks of single dates.
     points : pandas.DataFrame or array-like of shape (n_points, 2)
         Positions in the coordinate reference system of the cube: columns `x` and `y` of a table,
         or two columns, x first.
@@ -122,7 +123,11 @@ def sample_labels(
             "labels.fillna(nodata).astype(int)."
         )
     if set(labels.dims) != set(layers.spatial):
-        raise ValueError(f"labels has the dimensions {labels.dims}, expected {layers.spatial}.")
+        single = [dim for dim in labels.dims if dim not in layers.spatial and labels[dim].size == 1]
+        raise ValueError(
+            f"labels has the dimensions {labels.dims}, expected {layers.spatial}."
+            + (f' Try labels.squeeze("{single[0]}", drop=True).' if single else "")
+        )
     check_layer(labels, "labels", cube, layers.spatial)
     if nodata is None:
         nodata = labels.attrs.get("_FillValue", labels.attrs.get("nodata"))

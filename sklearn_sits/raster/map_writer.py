@@ -1,6 +1,8 @@
 """Write a lazy map chunk by chunk, and continue where a killed run stopped."""
 
 import itertools
+import json
+import numbers
 import os
 import shutil
 import sys
@@ -11,7 +13,9 @@ from tqdm import tqdm
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
+from sklearn_sits._warnings import warn_user
 from sklearn_sits.raster.fingerprint import fingerprint
+from sklearn_sits.raster.map_warnings import gather_warnings, take_warnings
 
 __all__ = ["open_map", "write_map"]
 
@@ -75,7 +79,7 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
         raise TypeError(f"raster must hold numbers, got dtype {raster.dtype}.")
     path = _check_path(path)
     import_extra("dask.array")
-    raster = raster if raster.chunks is not None else raster.chunk()
+    raster = _drop_unstorable(raster if raster.chunks is not None else raster.chunk())
     dataset = _to_dataset(raster)
     identity = _identify(raster, dataset)
     partial = path.with_name(path.name + ".partial")
@@ -101,7 +105,8 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
         record.touch()
     for leftover in store.rglob("*.partial"):
         leftover.unlink()
-    _compute(raster, store, record, progress)
+    with gather_warnings(raster.attrs.get("fingerprint")) as records:
+        _compute(raster, store, record, progress, records)
     if path.exists():
         shutil.rmtree(path)
     os.rename(store, path)
@@ -165,6 +170,34 @@ def _check_replaceable(path):
         raise FileExistsError(f"{path} exists and is not a map that write_map made.")
 
 
+def _drop_unstorable(raster):
+    """Leave out attributes that a store cannot hold, which libraries add."""
+    attrs = {name: one for name, one in raster.attrs.items() if _is_storable(one)}
+    left_out = [name for name in raster.attrs if name not in attrs]
+    if not left_out:
+        return raster
+    warn_user(
+        f"The attributes {left_out} of raster are left out of the store: expected text, numbers, "
+        "lists or dicts of them.",
+        UserWarning,
+    )
+    raster = raster.copy(deep=False)
+    raster.attrs = attrs
+    return raster
+
+
+def _is_storable(value):
+    types = str | numbers.Number | list | tuple | dict | np.ndarray | np.generic | None
+    try:
+        return isinstance(value, types) and bool(_to_json(value))
+    except TypeError:
+        return False
+
+
+def _to_json(value):
+    return json.dumps(np.asarray(value).tolist())
+
+
 def _to_dataset(raster):
     name = raster.name or "map"
     for dim, sizes in zip(raster.dims, raster.chunks, strict=True):
@@ -179,18 +212,20 @@ def _to_dataset(raster):
 
 
 def _identify(raster, dataset):
-    """Return what makes a map the same, as JSON has it."""
-    attrs = {key: np.asarray(value).tolist() for key, value in raster.attrs.items()}
+    """Return the settings in which two maps must agree, in types of JSON."""
+    attrs = {key: _to_json(value) for key, value in raster.attrs.items()}
+    model = str(raster.attrs.get("fingerprint", ""))
+    attrs.pop("fingerprint", None)
     coords = {name: (one.dims, one.values) for name, one in dataset.coords.items()}
     return {
-        "model": str(attrs.pop("fingerprint", "")),
+        "model": model,
         "name": str(raster.name or "map"),
         "dimensions": [str(dim) for dim in raster.dims],
         "shape": list(raster.shape),
         "chunks": [sizes[0] for sizes in raster.chunks],
         "dtype": str(raster.dtype),
         "coordinates": fingerprint(coords),
-        "attributes": fingerprint(attrs),
+        "attributes": attrs,
     }
 
 
@@ -198,10 +233,23 @@ def _check_identity(store, identity):
     found = import_extra("zarr").open_group(str(store), mode="r").attrs.get("identity", {})
     changed = [name for name, value in identity.items() if found.get(name) != value]
     if changed:
+        if changed[-1] == "attributes" and isinstance(found.get("attributes"), dict):
+            changed[-1] += _say_changes(found["attributes"], identity["attributes"])
         raise ValueError(
             f"{store} was made with other {', '.join(changed)} than raster. Choose another path, "
             "or overwrite=True to replace it."
         )
+
+
+def _say_changes(stored, wanted):
+    """Return in words which attributes differ."""
+    names = [name for name in {**stored, **wanted} if stored.get(name) != wanted.get(name)]
+    parts = [
+        f"{name} is {stored.get(name, 'missing')[:60]} instead of "
+        f"{wanted.get(name, 'missing')[:60]}"
+        for name in names
+    ]
+    return f" ({'; '.join(parts)})"
 
 
 def _may_resume(store, identity, overwrite, resume):
@@ -222,10 +270,10 @@ def _may_resume(store, identity, overwrite, resume):
     return True
 
 
-def _compute(raster, store, record, progress):
-    """Compute and write the chunks that are not recorded."""
+def _compute(raster, store, record, progress, records):
+    """Compute and write the chunks that are not recorded, and collect their warnings."""
     delayed = import_extra("dask.delayed").delayed
-    name = raster.name or "map"
+    name, mark = raster.name or "map", raster.attrs.get("fingerprint")
     regions = _regions(raster.chunks)
     # A line that was cut off does not count.
     lines = record.read_text().splitlines(keepends=True)
@@ -233,7 +281,7 @@ def _compute(raster, store, record, progress):
     blocks = raster.data.to_delayed().ravel()
     tasks = {
         f"write-{name}-{i}": delayed(_write_chunk)(
-            block, str(store), name, regions[i], dask_key_name=f"write-{name}-{i}"
+            block, str(store), name, regions[i], mark, dask_key_name=f"write-{name}-{i}"
         )
         for i, block in enumerate(blocks)
         if i not in finished
@@ -247,7 +295,8 @@ def _compute(raster, store, record, progress):
         if lines and not lines[-1].endswith("\n"):
             file.write("\n")
 
-        def note(key):
+        def note(key, warned):
+            records.merge(warned)
             file.write(f"{key.rsplit('-', 1)[1]}\n")
             file.flush()
             os.fsync(file.fileno())
@@ -257,7 +306,7 @@ def _compute(raster, store, record, progress):
 
 
 def _run(tasks, note):
-    """Compute tasks by key, and call `note` with the key of each that has ended."""
+    """Compute tasks by key, and call `note` with the key and the result of each."""
     dask = import_extra("dask")
     owner = getattr(dask.base.get_scheduler(), "__self__", None)
     distributed = sys.modules.get("distributed")
@@ -265,15 +314,14 @@ def _run(tasks, note):
         futures = owner.compute(list(tasks.values()))
         try:
             for future in distributed.as_completed(futures):
-                future.result()
-                note(future.key)
+                note(future.key, future.result())
         finally:
             owner.cancel(futures)
         return
 
     def after(key, result, dsk, state, worker):
         if key in tasks:
-            note(key)
+            note(key, result)
 
     with dask.callbacks.Callback(posttask=after):
         dask.compute(*tasks.values())
@@ -288,7 +336,9 @@ def _regions(chunks):
     return list(itertools.product(*axes))
 
 
-def _write_chunk(values, store, name, region):
+def _write_chunk(values, store, name, region, mark):
+    """Write a chunk, and return the warnings of blocks that this process has computed."""
     import zarr
 
     zarr.open_array(store, path=name, mode="r+", zarr_format=2)[region] = values
+    return take_warnings(mark)

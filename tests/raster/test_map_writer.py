@@ -166,7 +166,9 @@ def test_another_map_is_refused(cube, options, forest, raster, tmp_path, finishe
         "coordinates than": predict_raster(forest, shifted, **{**other, "valid": valid}),
         "chunks than": predict_raster(forest, cube.chunk(x=5), **other),
         "shape, coordinates": raster.isel(x=slice(8)),
-        "attributes than": raster.assign_attrs(mask="SCL 4"),
+        r"attributes \(mask is missing instead of \"SCL 4\"\) than": raster.assign_attrs(
+            mask="SCL 4"
+        ),
     }
     for match, changed in changes.items():
         with pytest.raises(ValueError, match=f"was made with other .*{match}"):
@@ -257,7 +259,8 @@ def test_killed_five_times(tmp_path, monkeypatch):
     path, record = tmp_path / "map.zarr", tmp_path / "map.zarr.partial" / "finished_chunks"
     command = [sys.executable, "-c", SCRIPT.format(path)]
     folder, rng = Path(__file__).parent, np.random.default_rng()
-    environment = {**os.environ, "PAUSE": "0.2"}
+    helpers = str(Path(cubes.__file__).parent)
+    environment = {**os.environ, "PAUSE": "0.2", "PYTHONPATH": helpers}
 
     def finished():
         lines = record.read_text().splitlines(keepends=True) if record.exists() else []

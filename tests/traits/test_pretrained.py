@@ -26,7 +26,7 @@ def test_shipped_weights(sensor, bands):
 
 
 def test_size():
-    folder = files("sklearn_sits") / "weights"
+    folder = files("sklearn_sits.traits") / "weights"
     names = {file.name for file in folder.iterdir() if file.name.endswith(".npz")}
     assert names == {pretrained.file_name(*case) for case in pretrained.SHIPPED}
     assert all(len((folder / name).read_bytes()) < 200_000 for name in names)

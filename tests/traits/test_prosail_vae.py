@@ -27,14 +27,11 @@ from spectra import (
     to_series,
 )
 
-from sklearn_sits import (
-    ProsailVAERegressor,
-    reconstruction_score,
-    vae_training,
-)
+from sklearn_sits import ProsailVAERegressor, reconstruction_score
 from sklearn_sits.datasets import make_prosail
 from sklearn_sits.physics import Sensor
 from sklearn_sits.physics.variables import SIMULATION_PRIORS, Prior
+from sklearn_sits.traits import training as vae_training
 
 # Trainings of a few steps.
 pytestmark = pytest.mark.filterwarnings(r"ignore:Training \d of at most 3 collapsed:UserWarning")
@@ -257,8 +254,8 @@ def test_skops(trained, data, tmp_path):
     skops.io.dump(trained, tmp_path / "model.skops")
     trusted = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
     assert sorted(trusted) == [
-        "sklearn_sits.physics.Sensor",
         "sklearn_sits.ProsailVAERegressor",
+        "sklearn_sits.physics.Sensor",
     ]
     loaded = skops.io.load(tmp_path / "model.skops", trusted=trusted)
     assert_array_equal(results(loaded, data[0]), results(trained, data[0]))
