@@ -24,7 +24,7 @@ def train_epochs(
     schedule,
     n_steps,
     betas=(0.9, 0.999),
-    divergence="The training diverged.",
+    advice="",
 ):
     """Minimise an objective by Adam, one epoch after the other.
 
@@ -48,8 +48,8 @@ def train_epochs(
         is not finite.
     betas : tuple of float, default=(0.9, 0.999)
         Coefficients of Adam.
-    divergence : str
-        Message of a divergence, to which the number of the epoch is added.
+    advice : str, default=""
+        What to change if the training diverges, for the message.
 
     Yields
     ------
@@ -85,18 +85,23 @@ def train_epochs(
         device=None,
     ).initialize()
     net.notify("on_train_begin", X=None, y=None)
-    for epoch, batches in enumerate(epochs, start=1):
+    for batches in epochs:
         try:
             # Not partial_fit, which ends a training silently on a keyboard interrupt.
             net.fit_loop(_Batches(batches), epochs=1)
         except (NanError, NotPSDError) as error:
-            raise FloatingPointError(f"{divergence} It did so in epoch {epoch}.") from error
+            raise _divergence(advice, clipping.n_steps, n_steps) from error
         record = net.history[-1, "parts"]
-        skipped = float(clipping.n_skipped)
-        if skipped > _MAX_SKIPPED * n_steps or not np.isfinite(list(record.values())).all():
-            raise FloatingPointError(f"{divergence} It did so in epoch {epoch}.")
+        too_many = float(clipping.n_skipped) > _MAX_SKIPPED * n_steps
+        if too_many or not np.isfinite(list(record.values())).all():
+            raise _divergence(advice, clipping.n_steps, n_steps)
         yield record
     net.notify("on_train_end", X=None, y=None)
+
+
+def _divergence(advice, step, n_steps):
+    where = f"It had come to step {step} of {n_steps}."
+    return FloatingPointError(f"The training diverged. {advice} {where}")
 
 
 class _Objective(torch.nn.Module):
@@ -124,7 +129,7 @@ class _GradientClipping(Callback):
     """Clips the norm of the gradient, and makes a gradient zero that is not finite."""
 
     def initialize(self):
-        self.n_skipped = 0
+        self.n_steps, self.n_skipped = 0, 0
         return self
 
     def on_grad_computed(self, net, named_parameters, **kwargs):
@@ -135,7 +140,7 @@ class _GradientClipping(Callback):
         for parameter in parameters:
             if parameter.grad is not None:
                 parameter.grad.masked_fill_(skipped, 0.0)
-        self.n_skipped = self.n_skipped + skipped
+        self.n_steps, self.n_skipped = self.n_steps + 1, self.n_skipped + skipped
 
 
 class _Net(NeuralNet):

@@ -61,8 +61,7 @@ def minimise(module, objective, n_steps, learning_rate, phase, bar):
             eta_min=learning_rate * _FINAL_RATE,
         ),
         n_steps=n_steps,
-        divergence=f"The training diverged. Lower learning_rate={learning_rate}, or check X for "
-        "extreme values.",
+        advice=f"Lower learning_rate={learning_rate}, or check X for extreme values.",
     )
     history = []
     for end, record in zip(ends, records, strict=True):
