@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
@@ -26,6 +26,7 @@ from sklearn_sits.phenology.seasons import (
 from sklearn_sits.phenology.training import SeasonTraining
 from sklearn_sits.physics.double_logistic import PHENOLOGY
 from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
+from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
 from sklearn_sits.series.checks import check_sits
 from sklearn_sits.series.coverage import note_coverage
@@ -147,10 +148,10 @@ class PhenologyVAERegressor(BaseVAERegressor):
 
     _parameter_constraints = {
         **BaseVAERegressor._parameter_constraints,
-        "channel": [Integral],
-        "season_start": [Interval(Real, None, None, closed="neither"), None],
+        "channel": [NumberInterval(Integral, None, None, closed="neither")],
+        "season_start": [NumberInterval(Real, None, None, closed="neither"), None],
         "priors": [StrOptions({"wide"}), Mapping],
-        "noise": [Interval(Real, 0, 1, closed="both")],
+        "noise": [NumberInterval(Real, 0, 1, closed="both")],
     }
 
     def __init__(
@@ -218,7 +219,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
         slots = season_slots(packed[usable], *self._season_cut)
         days, values, seen = map(torch.from_numpy, slots)
-        self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
+        parameters = read_parameters(self)
+        self._module_params = {"n_hidden": parameters.n_hidden, "n_blocks": parameters.n_blocks}
         module = self._build_module()
         module.low, module.high = parameter_bounds(priors)
         training = SeasonTraining(

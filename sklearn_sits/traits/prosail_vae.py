@@ -6,16 +6,17 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import ModuleDict
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
-from sklearn_sits.physics import Prosail, RadiativeTransferModel, Sensor
+from sklearn_sits.physics import SENSORS, Prosail, RadiativeTransferModel, Sensor
 from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
+from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
 from sklearn_sits.traits.calibration import calibrate_encoder
 from sklearn_sits.traits.posterior import TraitPosterior
@@ -35,6 +36,8 @@ _BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
 _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 # Measurements that the uncertainty without any is worth.
 _PRIOR_MEASUREMENTS = 10
+# Largest measurement in units of the upper bound of a trait: beyond, it is in another unit.
+_LARGEST_MEASUREMENT = 1000
 
 
 @set_module("sklearn_sits")
@@ -179,11 +182,11 @@ class ProsailVAERegressor(BaseVAERegressor):
         "bands": ["array-like", None],
         "decoder": [RadiativeTransferModel, None],
         "priors": [StrOptions({"paper"}), Mapping],
-        "n_simulations": [Interval(Integral, 100, None, closed="left")],
-        "noise": [Interval(Real, 0, None, closed="left")],
+        "n_simulations": [NumberInterval(Integral, 100, None, closed="left")],
+        "noise": [NumberInterval(Real, 0, None, closed="left")],
         "excluded_bands": [StrOptions({"auto"}), "array-like"],
-        "quadrature": [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"})],
-        "time_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "quadrature": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"exact"})],
+        "time_scale": [NumberInterval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
     }
 
     def __init__(
@@ -267,7 +270,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             simulator,
             *observed,
             is_reconstructed=is_reconstructed,
-            n_simulations=self.n_simulations,
+            n_simulations=int(self.n_simulations),
             settings=self._list_settings(),
             generator=generator,
             device=device,
@@ -295,7 +298,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         self.sensor_ = getattr(decoder, "sensor", None)
         self._has_angles = self.sensor is not None or self.decoder is not None
         self._uses_observations = self.objective != "simulations"
-        self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
+        parameters = read_parameters(self)
+        self._module_params = {"n_hidden": parameters.n_hidden, "n_blocks": parameters.n_blocks}
         self._quadrature = self.quadrature
         simulator = Simulator(
             decoder, check_priors(self.priors, decoder), self.noise, self._has_angles
@@ -310,6 +314,8 @@ class ProsailVAERegressor(BaseVAERegressor):
             return copy.deepcopy(self.decoder)
         if self.sensor is None:
             return None
+        if isinstance(self.sensor, str) and self.sensor not in SENSORS:
+            raise ValueError(f"sensor must be one of {list(SENSORS)}, got {self.sensor!r}.")
         return Prosail(self.sensor, self.bands, quadrature=self.quadrature)
 
     def _find_reconstructed_bands(self):
@@ -476,11 +482,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             self.state_ = self.state_ | {"measurement_factor": factor}
             self._restore()
             mean, std = self.predict(X, return_std=True)
-            y = np.asarray(y, dtype=np.float64)
-            if y.shape != mean.shape:
-                raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
-            if np.isinf(y).any() or (np.ndim(X) == 2 and np.isnan(y).any()):
-                raise ValueError("y must be finite, or NaN at dates of series.")
+            y = _check_measurements(y, mean, self._highest[columns])
             square = np.square((y - mean) / std).reshape(-1, len(columns))
             count = np.sum(~np.isnan(square), axis=0)
             if not count.all():
@@ -515,6 +517,29 @@ class ProsailVAERegressor(BaseVAERegressor):
         return self._map_posterior(
             X, lambda posterior, _: posterior.reconstruction, n_bands, in_time=False
         )
+
+
+def _check_measurements(y, mean, highest):
+    """Return measurements of the shape of predictions, as float64."""
+    y = check_array(
+        y,
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        input_name="y",
+    )
+    if y.shape != mean.shape:
+        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
+    if np.isnan(y)[~np.isnan(mean)].any() and mean.ndim == 1:
+        raise ValueError("y must be finite, or NaN at dates of series.")
+    largest = np.nanmax(np.abs(y).reshape(-1, len(highest)), axis=0, initial=0.0)
+    if (largest > _LARGEST_MEASUREMENT * highest).any():
+        raise ValueError(
+            f"y must be in the units of the targets, whose bounds are {highest}, found up to "
+            f"{largest}."
+        )
+    return y
 
 
 def _list_traits(model):

@@ -109,6 +109,8 @@ n_angles)
     """
     X, dates = _read_series(estimator, X, reset) if _n_dims(X) == 3 else (X, None)
     if dates is None:
+        if not issparse(X) and not hasattr(X, "columns"):
+            X = check_numeric(X, "X")
         X = validate_data(
             estimator,
             X,
@@ -228,7 +230,7 @@ def _check_units(reflectances, angles, decoder):
             "their scale, which is 10000 for Sentinel-2 products, after subtracting their offset."
         )
     if len(decoder.geometry) == 3:
-        check_degrees(torch.from_numpy(np.nan_to_num(angles)))
+        check_degrees(torch.from_numpy(np.nan_to_num(angles)), "X", advice="")
 
 
 def _check_range(reflectances, angles, decoder):
@@ -244,7 +246,7 @@ def _check_range(reflectances, angles, decoder):
             f"{high:.4g}."
         )
     # As a tensor, because the model has the same limits.
-    check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry)
+    check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry, advice="")
 
 
 def _find_usable(reflectances, angles, decoder):
