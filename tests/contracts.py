@@ -18,9 +18,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_sits.classifiers import training
 from sklearn_sits.datasets import make_sits
-from sklearn_sits.runtime import batches as batch_prediction
+from sklearn_sits.runtime import batches, training
 
 NAN = np.nan
 
@@ -33,7 +32,7 @@ def series(n=90, seed=0, **kwargs):
 
 def interrupt_after(monkeypatch, n_steps, error=KeyboardInterrupt):
     """Let a training stop in the middle of an epoch."""
-    step, count = training._Net.train_step, []
+    step, count = training._Net.train_step_single, []
 
     def interrupted(net, *args, **kwargs):
         count.append(1)
@@ -41,7 +40,7 @@ def interrupt_after(monkeypatch, n_steps, error=KeyboardInterrupt):
             raise error
         return step(net, *args, **kwargs)
 
-    monkeypatch.setattr(training._Net, "train_step", interrupted)
+    monkeypatch.setattr(training._Net, "train_step_single", interrupted)
 
 
 def torch_objects(state, path="state"):
@@ -133,9 +132,7 @@ class InvarianceContract(Contract):
         expected = fitted.predict_proba(X)
         for chosen in (np.arange(len(X))[::-1], np.arange(0, len(X), 7), [5], [1, 2, 3]):
             assert_allclose(fitted.predict_proba(X[chosen]), expected[chosen], rtol=1e-9)
-        default = batch_prediction.predict_in_batches.__defaults__
-        monkeypatch.setattr(batch_prediction.predict_in_batches, "__defaults__", (7,))
-        assert default != (7,)
+        monkeypatch.setitem(batches._PREDICTED_AT_ONCE, "cpu", 7)
         assert_allclose(fitted.predict_proba(X), expected, rtol=1e-9)
 
     def test_series_without_observation(self, fitted, data):

@@ -118,6 +118,8 @@ def _is_default(value, text):
 
 @pytest.mark.parametrize("obj", named(FUNCTIONS | METHODS))
 def test_results_are_documented(obj):
+    if obj.__doc__.startswith("See :"):
+        return
     returned = [node for node in statements(obj, ast.Return) if node.value is not None]
     # An abstract method describes the result of its implementations.
     returns = bool(returned) or getattr(obj, "__isabstractmethod__", False)

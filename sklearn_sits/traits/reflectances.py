@@ -48,6 +48,32 @@ class Spectra(NamedTuple):
         """Shape of a prediction: (n_samples,) or (n_series, n_dates)."""
         return self.is_complete.shape if self.dates is None else self.dates.shape
 
+    def list_contents(self, rows, known):
+        """List for dates of series an array that tells each of them from all others.
+
+        Parameters
+        ----------
+        rows : slice
+            Series.
+        known : bool ndarray of shape (n_series, n_dates)
+            Dates of these series to list.
+
+        Returns
+        -------
+        contents : list of ndarray
+            The spectra of the series, and then the date.
+        """
+        spectra = np.concatenate([self.reflectances, self.angles], axis=1)
+        spectra = spectra.reshape(*self.shape, -1)[rows]
+        complete = self.is_complete.reshape(self.shape)[rows]
+        contents = []
+        for series, days, seen, listed in zip(
+            spectra, self.dates[rows], complete, known, strict=True
+        ):
+            content = np.concatenate([days[seen], series[seen].ravel()])
+            contents += [np.append(content, day) for day in days[listed]]
+        return contents
+
 
 def check_reflectances(estimator, X, *, decoder, reset):
     """Validate spectra with their angles, or series of them.
@@ -83,6 +109,8 @@ n_angles)
     """
     X, dates = _read_series(estimator, X, reset) if _n_dims(X) == 3 else (X, None)
     if dates is None:
+        if not issparse(X) and not hasattr(X, "columns"):
+            X = check_numeric(X, "X")
         X = validate_data(
             estimator,
             X,
@@ -202,7 +230,7 @@ def _check_units(reflectances, angles, decoder):
             "their scale, which is 10000 for Sentinel-2 products, after subtracting their offset."
         )
     if len(decoder.geometry) == 3:
-        check_degrees(torch.from_numpy(np.nan_to_num(angles)))
+        check_degrees(torch.from_numpy(np.nan_to_num(angles)), "X", advice="")
 
 
 def _check_range(reflectances, angles, decoder):
@@ -218,7 +246,7 @@ def _check_range(reflectances, angles, decoder):
             f"{high:.4g}."
         )
     # As a tensor, because the model has the same limits.
-    check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry)
+    check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry, advice="")
 
 
 def _find_usable(reflectances, angles, decoder):

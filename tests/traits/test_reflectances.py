@@ -81,7 +81,7 @@ def change(column, value):
         ),
         (change(1, 1.7), "X must hold reflectances within -0.05 and 1.5, found 0.05 to 1.7"),
         (change(0, -0.2), "X must hold reflectances within .* found -0.2 to 0.4"),
-        (change(slice(2, 5), [0.6, 0.1, 2.0]), "must be in degrees"),
+        (change(slice(2, 5), [0.6, 0.1, 2.0]), "must have angles in degrees"),
         (change(2, 95), "X contains sun zenith = 95"),
         (change(3, -1), "X contains view zenith = -1"),
         (change(4, 400), "X contains relative azimuth = 400"),
