@@ -14,6 +14,7 @@ from torch.nn import ModuleDict
 from sklearn_sits._module_names import set_module
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
+from sklearn_sits.physics import SENSORS, Prosail, RadiativeTransferModel, Sensor
 from sklearn_sits.runtime.batches import ROW_BLOCK, predict_in_batches, to_tensor
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
