@@ -15,12 +15,13 @@ def main(arguments=None):
     Parameters
     ----------
     arguments : list of str or None, default=None
-        What stands behind the name of the program; None for the command line.
+        Command-line arguments without the name of the program; None reads those of the process.
 
     Raises
     ------
     SystemExit
-        With code 2 if the input is wrong, after one line that says why, and 130 if interrupted.
+        With code 2 if the input is wrong, after one line that gives the reason, with 130 if the
+        command is interrupted, and with 0 after ``--help`` and ``--version``.
     """
     parser = argparse.ArgumentParser("python -m sklearn_sits", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=__version__)

@@ -60,8 +60,8 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     }
 
     @abstractmethod
-    def _check_X(self, X, reset):
-        """Return X validated, of float32 or float64."""
+    def _check_X(self, X, reset, strict=None):
+        """Return X validated, of float32 or float64; strictly for a fit, also for a warm one."""
 
     def _note_coverage(self, X, warm):
         """Note what the training data cover, of a warm start in addition to those before."""
@@ -112,7 +112,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         device = check_device(self.device)
         previous = getattr(self, "_module_params", {})
         self._module_params = {name: getattr(self, name) for name in self._module_param_names}
-        X = self._check_X(X, reset=not warm)
+        X = self._check_X(X, reset=not warm, strict=True)
         y, classes, labels = _check_labels(self, y)
         check_consistent_length(X, labels)
         if warm and not np.array_equal(classes, self.classes_):

@@ -15,7 +15,7 @@ from sklearn_sits.nn.representation import SeriesRepresentation
 from sklearn_sits.nn.spatial_encoding import SpatialEncoding
 from sklearn_sits.runtime.batches import to_tensor
 from sklearn_sits.series.checks import check_sits, split_channels
-from sklearn_sits.series.date_range import find_date_range
+from sklearn_sits.series.coverage import note_coverage
 from sklearn_sits.series.stored_array import open_stored
 
 __all__ = ["MTANMixin"]
@@ -46,7 +46,7 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _check_X(self, X, reset):
+    def _check_X(self, X, reset, strict=None):
         if reset and self.time_embedding_dim % self.n_heads:
             raise ValueError(
                 f"time_embedding_dim={self.time_embedding_dim} must be a multiple of "
@@ -56,16 +56,13 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             self,
             open_stored(X),
             reset=reset,
+            strict=strict,
             static_channels=self._module_params["position_channels"],
             static_name="position_channels",
         )
 
     def _note_coverage(self, X, warm):
-        days = find_date_range(X, self._module_params["position_channels"])
-        if warm:
-            both = np.stack([days, self.date_range_])
-            days = np.array([np.fmin.reduce(both[:, 0]), np.fmax.reduce(both[:, 1])])
-        self.date_range_ = days
+        note_coverage(self, X, self._module_params["position_channels"], extend=warm)
 
     def _load(self, X, rows, device):
         return _to_batch(X[rows], self._module_params["position_channels"], device)

@@ -200,7 +200,7 @@ class SVGPClassifier(SVGPMixin, TorchClassifier):
         self.device = device
         self.verbose = verbose
 
-    def _check_X(self, X, reset):
+    def _check_X(self, X, reset, strict=None):
         X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         for feature in self.position_features:
             if not isinstance(feature, Integral) or isinstance(feature, bool):

@@ -11,28 +11,30 @@ from sklearn_sits.raster.geotiff import check_geotiff
 
 __all__ = ["DESCRIPTION", "add_arguments", "make_map", "say_options"]
 
-DESCRIPTION = """Predict every pixel of a cube (Zarr or NetCDF). A run that was killed continues
-where it stopped when the same command is given again."""
+DESCRIPTION = """Predict every pixel of a cube (Zarr or NetCDF). After an interruption, the same
+command continues where the run stopped."""
 
-
-# What messages for those who write Python call an option.
-_ARGUMENTS = {"overwrite=True": "--overwrite", "decode=True": "--decode"}
-_ARGUMENTS |= {"resume=True": "a run without --no-resume"}
+# Options of the command for the arguments that messages name.
+_OPTIONS = {
+    "overwrite=True": "--overwrite",
+    "decode=True": "--decode",
+    "resume=True": "a run without --no-resume",
+}
 
 
 def say_options(message):
-    """Name the options of the command where a message names arguments of a function.
+    """Replace the arguments of functions in a message by the options of the command.
 
     Parameters
     ----------
     message : str
-        Message of an exception.
+        Message for a user of Python.
 
     Returns
     -------
     message : str
     """
-    for argument, option in _ARGUMENTS.items():
+    for argument, option in _OPTIONS.items():
         message = message.replace(argument, option)
     return message
 
@@ -85,7 +87,13 @@ def make_map(args):
     Raises
     ------
     ImportError, OSError, TypeError, ValueError
-        If a package or file is missing, or an option does not fit the model or the cube.
+        If a package or a file is missing, or an option does not fit the model or the cube.
+
+    Warns
+    -----
+    UserWarning
+        As :func:`~sklearn_sits.raster.predict_raster` and
+        :func:`~sklearn_sits.raster.write_map`.
     """
     for name in ("chunk", "threads"):
         value = getattr(args, name)
@@ -109,7 +117,7 @@ def make_map(args):
         origin=args.origin,
         decode=args.decode,
     )
-    # A run with another mask is another map.
+    # Runs with different masks make different maps.
     if args.mask is not None:
         raster.attrs["mask"] = " ".join([args.mask, *map(str, args.clear or [])])
     options = {"resume": not args.no_resume, "progress": not args.quiet}
@@ -126,7 +134,7 @@ def make_map(args):
 
 
 def _workers(args):
-    """Return the context in which dask computes as asked for."""
+    """Return the context in which dask computes with the chosen workers."""
     if args.scheduler is not None:
         return import_extra("distributed").Client(args.scheduler)
     if args.threads is not None:
@@ -156,8 +164,22 @@ def _open(args):
         if len(with_bands) > 1:
             raise ValueError(f"{path.name} has the variables {with_bands}, choose one: --variable.")
         variable = with_bands[0]
+    if variable is None and args.bands is None:
+        _check_kinds(bands)
     cube = bands if variable is None else bands[variable]
     return cube, _valid(args, layers), [layers[n] if n in others else n for n in static] or None
+
+
+def _check_kinds(bands):
+    """Check that the variables that are taken as bands do not include a mask."""
+    kinds = {name: one.dtype.kind for name, one in bands.data_vars.items()}
+    integers = [name for name, kind in kinds.items() if kind != "f"]
+    unscaled = [name for name in integers if "scale_factor" not in bands[name].attrs]
+    if unscaled and len(unscaled) < len(kinds):
+        raise ValueError(
+            f"The variable {unscaled[0]!r} holds {bands[unscaled[0]].dtype}, unlike the bands: "
+            f"name --bands, or is {unscaled[0]} a --mask?"
+        )
 
 
 def _open_dataset(path, chunk, mask_and_scale):
@@ -165,7 +187,7 @@ def _open_dataset(path, chunk, mask_and_scale):
     engine = "zarr" if path.is_dir() else None
     options = {"engine": engine, "mask_and_scale": mask_and_scale, "decode_coords": "all"}
     dataset = xr.open_dataset(path, **options)
-    # Of data that were not read yet, each block reads its own part.
+    # Nothing is read yet: each block reads its own part.
     return dataset.chunk({dim: chunk for dim in dataset.dims if dim not in ("time", "band")})
 
 

@@ -1,4 +1,4 @@
-"""Load a fitted estimator from a file that may come from elsewhere."""
+"""Load a fitted estimator from a file of any origin."""
 
 from pathlib import Path
 from zipfile import BadZipFile
@@ -10,7 +10,7 @@ from sklearn_sits._extras import import_extra
 
 __all__ = ["load_model"]
 
-# Part of an estimator of ours, without being one.
+# Classes of the package that are parts of estimators.
 _PARTS = {"sklearn_sits.physics.Sensor"}
 
 
@@ -20,12 +20,13 @@ def load_model(path, trust=(), *, trust_pickle=False):
     Parameters
     ----------
     path : str or path-like
-        File of skops, ending in .skops; with `trust_pickle`, one of pickle or joblib.
+        File written by skops, ending in .skops; with `trust_pickle`, also one written by pickle or
+        joblib.
     trust : sequence of str, default=()
-        Names of types to trust besides our estimators and what skops trusts.
+        Names of types to trust in addition to our estimators and to the types that skops trusts.
     trust_pickle : bool, default=False
-        Load files other than those of skops. They can run any code: only where you know who made
-        them.
+        Also load pickle files. They can run any code: use this only for files whose author you
+        know.
 
     Returns
     -------
@@ -38,8 +39,8 @@ def load_model(path, trust=(), *, trust_pickle=False):
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no file of skops and `trust_pickle` is False, cannot be read, holds types that
-        are not trusted, or no estimator.
+        If it is not a skops file and `trust_pickle` is False, cannot be read, or holds types that
+        are not trusted or an object that is not an estimator.
     """
     path = Path(path)
     if not path.is_file():
@@ -47,7 +48,7 @@ def load_model(path, trust=(), *, trust_pickle=False):
     if path.suffix != ".skops":
         if not trust_pickle:
             raise ValueError(
-                f"{path.name} is not a file of skops. A pickle can run any code when it is "
+                f"{path.name} is not a skops file. A pickle can run any code when it is "
                 "loaded: save with skops.io.dump(model, 'model.skops'), or, if you know where it "
                 "comes from, give --trust-pickle."
             )

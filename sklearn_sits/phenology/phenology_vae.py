@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
-from sklearn_sits._warnings import warn_user
+from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.nn.gridding import drop_gaps
 from sklearn_sits.phenology.model import SeasonModel, parameter_bounds
@@ -28,7 +28,7 @@ from sklearn_sits.physics.double_logistic import PHENOLOGY
 from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
 from sklearn_sits.runtime.state import check_device
 from sklearn_sits.series.checks import check_sits
-from sklearn_sits.series.date_range import find_date_range
+from sklearn_sits.series.coverage import note_coverage
 from sklearn_sits.vae.base import BaseVAERegressor
 from sklearn_sits.vae.draws import draw_normal
 
@@ -101,6 +101,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
         Date of day 0 of the season.
     date_range_ : float64 ndarray of shape (2,)
         First and last date with an observation, in days as in X.
+    value_range_ : float64 ndarray of shape (n_channels, 2)
+        Smallest and largest value of each channel, the date included.
     units_ : dict of str to str
         Unit of each target, empty where it has none.
     n_iter_ : int
@@ -230,7 +232,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
         self.history_ = training.fit()
         self.n_iter_ = self.history_[-1]["step"]
         self.units_ = {variable.name: variable.unit for variable in PHENOLOGY}
-        self.date_range_ = find_date_range(packed)
+        note_coverage(self, packed)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
 
@@ -284,10 +286,12 @@ class PhenologyVAERegressor(BaseVAERegressor):
             for rows in np.array_split(empty, -(-len(empty) // _MAX_PATTERNS) or 1)
         )
         if n_empty:
-            warn_user(
-                f"{n_empty} of {len(packed)} series have no observation of channel "
+            warn_counted(
+                "{empty} of {total} series have no observation of channel "
                 f"{self._channel} within the season, {self._describe_season()}.",
                 DataQualityWarning,
+                empty=n_empty,
+                total=len(packed),
             )
 
     def reconstruct(self, X, dates=None):

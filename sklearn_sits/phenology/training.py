@@ -95,7 +95,7 @@ class SeasonTraining(AutoEncoderTraining):
         FloatingPointError
             If the training diverges.
         """
-        with self.make_bar() as bar:
+        with self._make_bar() as bar:
             history = self.run(bar)
         self.module.cpu()
         return history
@@ -107,20 +107,7 @@ class SeasonTraining(AutoEncoderTraining):
         module.cpu().encoder.reset(inputs.cpu(), self.generator)
 
     def simulated_loss(self, n):
-        """Return the negative log-likelihood of the parameters of simulations.
-
-        Parameters
-        ----------
-        n : int
-            Number of simulations.
-
-        Returns
-        -------
-        loss : tensor of shape ()
-            Of both networks.
-        reported : tensor of shape ()
-            Of the second one.
-        """
+        """See :class:`AutoEncoderTraining`."""
         parameters, *series = self._simulate(n)
         latents, refined = self.module.to_latents(parameters), self.module(*series)
         nll = latent_nll(refined.loc, refined.scale, latents).sum(-1).mean()
@@ -128,18 +115,7 @@ class SeasonTraining(AutoEncoderTraining):
         return nll + first, nll
 
     def observed_loss(self, n):
-        """Return the parts of the loss of observed series.
-
-        Parameters
-        ----------
-        n : int
-            Number of series.
-
-        Returns
-        -------
-        nll, kl, rest : tensor of shape ()
-            Of the reconstruction, the divergence of the parameters, and zero.
-        """
+        """See :class:`AutoEncoderTraining`."""
         chosen = torch.randint(len(self._patterns[0]), (n,), generator=self.generator)
         days, target, seen = (part[chosen].to(self.device) for part in self._patterns)
         refined = self.module(days, target, seen)

@@ -1,4 +1,4 @@
-"""Scale of stored integers: check that it was applied, or apply it."""
+"""The scale of stored integers: check that it was applied, or apply it."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -7,20 +7,21 @@ import numpy as np
 
 __all__ = ["BandScale", "check_scale", "decode", "read_scale"]
 
-_FEW, _SMALL = 64, 10
+# Values that are whole numbers by chance are few or small.
+_MIN_LARGE_VALUES, _LARGEST_SMALL_VALUE = 64, 10
 
 
 class BandScale(NamedTuple):
-    """Attributes that say how integers stand for values.
+    """Attributes that turn stored integers into values.
 
     Parameters
     ----------
     factor, offset : float
         The value is factor * stored + offset.
     nodata : int or None
-        Stored where there is no value.
+        Integer that is stored where there is no value.
     pending : bool
-        Whether the array holds what is stored.
+        Whether the array holds the stored integers.
     """
 
     factor: float
@@ -37,9 +38,9 @@ def read_scale(variable, what, pending):
     variable : xarray.Variable
         A band, or all of them.
     what : str
-        How messages call it.
+        Name of the band in messages.
     pending : bool
-        Whether it has to be applied.
+        Whether the scale has to be applied.
 
     Returns
     -------
@@ -59,8 +60,9 @@ def read_scale(variable, what, pending):
     if not pending and variable.dtype.kind != "f":
         raise ValueError(
             f"{what} holds integers ({variable.dtype}), but NaN must mark what is not observed, "
-            "and a scale may not have been applied. If its attributes name scale_factor, "
-            "add_offset and _FillValue, give decode=True; else convert it: "
+            "and a scale may not have been applied. If it is a mask or a map of classes, such as "
+            "SCL, name the other bands in bands. If its attributes name scale_factor, add_offset "
+            "and _FillValue, give decode=True; else convert it: "
             "cube.where(cube != nodata) * numpy.float32(scale)."
         )
     if pending and variable.dtype.kind == "f":
@@ -83,7 +85,7 @@ def read_scale(variable, what, pending):
 
 
 def check_scale(array, scale):
-    """Check that values whose attributes name a scale have been multiplied by it.
+    """Check that the scale in the attributes has been applied to the values.
 
     Parameters
     ----------
@@ -100,11 +102,11 @@ def check_scale(array, scale):
     if scale.pending or (scale.factor, scale.offset) == (1, 0):
         return
     for part in (array[::16, ::16], array):
-        observed = part[~np.isnan(part)]
+        observed = part[np.isfinite(part)]
         if (observed != np.floor(observed)).any():
             return
     # A few values may be whole by chance, and saturated ones may be 1.
-    if observed.size >= _FEW and np.abs(observed).max() > _SMALL:
+    if np.count_nonzero(np.abs(observed) > _LARGEST_SMALL_VALUE) >= _MIN_LARGE_VALUES:
         raise ValueError(
             f"cube has the attributes scale_factor={scale.factor:g}, add_offset={scale.offset:g}, "
             f"but its values are whole numbers up to {observed.max():g}: the scale was not "
@@ -122,7 +124,7 @@ def decode(values, scale, buffer=None):
     scale : BandScale
         Scale.
     buffer : float32 ndarray of one dimension, default=None
-        Memory that the result may use, at least as large.
+        Memory for the result, at least as large as `values`.
 
     Returns
     -------
@@ -134,17 +136,17 @@ def decode(values, scale, buffer=None):
         return values
     if values.dtype.itemsize > 2 or not values.dtype.isnative:
         return _decode(values, scale)
-    # Looking up is twice as fast as computing, above all where clouds are small.
+    # A table is twice as fast as arithmetic, above all for small clouds.
     index = values.view(f"u{values.dtype.itemsize}")
     if buffer is not None:
         buffer = buffer[: values.size].reshape(values.shape)
-    # Every index is in the table: clipping only spares the check.
+    # Every index is in the table; clipping only avoids the check.
     return _table(values.dtype, scale).take(index, out=buffer, mode="clip")
 
 
 @lru_cache(maxsize=32)
 def _table(dtype, scale):
-    """Return what each integer stands for, by its bits."""
+    """Return the value of each integer, by its bits."""
     unsigned = np.dtype(f"u{dtype.itemsize}")
     stored = np.arange(np.iinfo(unsigned).max + 1).astype(unsigned).view(dtype)
     return _decode(stored, scale).astype(np.float32)
@@ -155,7 +157,7 @@ def _decode(values, scale):
     if scale.offset:
         decoded += scale.offset
     missing = None if scale.nodata is None else values == scale.nodata
-    # Most tiles have none, and to look is much faster than to write.
+    # Most tiles have none, and to check is much faster than to write.
     if missing is not None and missing.any():
         decoded[missing] = np.nan
     return decoded

@@ -1,4 +1,4 @@
-"""The layers of an xarray cube, checked before any value is read."""
+"""The layers of an xarray cube, checked before their values are read."""
 
 from typing import Any, NamedTuple
 
@@ -10,12 +10,12 @@ from sklearn_sits.series.packing import pack
 
 __all__ = ["CubeLayers", "check_layer", "read_cube"]
 
-# Pairs that mean (row, column) whatever the order of the dimensions of the cube is.
+# Pairs of dimensions that are (row, column) in any order of the dimensions of the cube.
 _SPATIAL = [("y", "x"), ("latitude", "longitude"), ("lat", "lon")]
 
 
 class CubeLayers(NamedTuple):
-    """What the channels of a packed array are made of, as xarray variables.
+    """The xarray variables from which the channels of a packed array are made.
 
     Parameters
     ----------
@@ -54,11 +54,11 @@ class CubeLayers(NamedTuple):
 
     @property
     def constant(self):
-        """Which extras have no dates."""
+        """For each of the extras, whether it has no dates."""
         return ["time" not in one.dims for one in self.extras]
 
     def map(self, function):
-        """Apply a function to every variable.
+        """Apply a function to each variable.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class CubeLayers(NamedTuple):
 
 
 def read_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=False):
-    """Check a cube and what belongs to it, without reading values.
+    """Check a cube and its layers, without reading their values.
 
     Parameters
     ----------
@@ -239,7 +239,7 @@ def check_layer(layer, what, cube, spatial):
     layer : xarray.DataArray
         Layer.
     what : str
-        How messages call it.
+        Name of the layer in messages.
     cube : xarray.DataArray or xarray.Dataset
         Cube.
     spatial : tuple of str
@@ -258,7 +258,9 @@ def check_layer(layer, what, cube, spatial):
     for dim in layer.dims:
         if layer.sizes[dim] != cube.sizes[dim]:
             raise ValueError(
-                f"{what} has {layer.sizes[dim]} entries along {dim}, cube has {cube.sizes[dim]}."
+                f"{what} has {layer.sizes[dim]} entries along {dim}, cube has {cube.sizes[dim]}. "
+                "Load both with one resolution, or bring it to the grid of cube: "
+                'layer.interp_like(cube, method="nearest").'
             )
         if dim in layer.coords and dim in cube.coords:
             theirs, ours = layer[dim].values, cube[dim].values
@@ -305,5 +307,5 @@ def _days(cube, origin):
         )
     if np.isnat(time).any():
         raise ValueError(f"cube.time has {np.isnat(time).sum()} missing dates.")
-    # The conversion of training data, so that days agree to the last bit.
+    # The conversion of the training data, so that days agree to the last bit.
     return pack(np.zeros((1, len(time))), time, origin=origin)[0, :, 0]

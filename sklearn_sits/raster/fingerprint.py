@@ -1,12 +1,11 @@
-"""Tell whether two fitted estimators are the same."""
+"""Fingerprints, by which equal estimators are recognised."""
 
-import pickle
-
+import numpy as np
 from joblib.hashing import NumpyHasher
 
 __all__ = ["fingerprint"]
 
-# What differs from one run to the next, or does not change the predictions.
+# Attributes that differ from one run to the next, or do not change the predictions.
 _IGNORED = {"history_", "cv_results_", "refit_time_", "device", "n_jobs", "verbose"}
 
 
@@ -14,6 +13,23 @@ class _Hasher(NumpyHasher):
     def _batch_setitems(self, items, *args):
         kept = [(key, value) for key, value in items if not _is_ignored(key)]
         super()._batch_setitems(kept, *args)
+
+    def save(self, obj):
+        super().save(_normalise(obj) if isinstance(obj, np.ndarray) else obj)
+
+
+def _normalise(array):
+    """Return an array whose bytes depend on its values only, not on where they come from."""
+    array = np.asarray(array)
+    if array.dtype.names and not array.dtype.hasobject:
+        # Between fields there may be bytes without meaning.
+        packed = np.zeros(array.shape, array.dtype)
+        for name in array.dtype.names:
+            packed[name] = array[name]
+        return packed
+    # Strides are hashed; those of an empty array, or along an axis of length one, are arbitrary.
+    usual = np.empty(array.shape, array.dtype).strides
+    return array if array.strides == usual else array.copy()
 
 
 def _is_ignored(key):
@@ -26,13 +42,16 @@ def fingerprint(*objects):
     Parameters
     ----------
     *objects : object
-        What can be pickled.
+        Objects that can be pickled.
 
     Returns
     -------
     digest : str
         Equal for an estimator that was saved and loaded, or fitted again with the same data and
         seed.
+
+    Notes
+    -----
+    The pickle of the objects is in memory while it is hashed, without their arrays.
     """
-    # Some arrays have unused bytes, which only a copy has in common with other copies.
-    return _Hasher("md5").hash(pickle.loads(pickle.dumps(objects)))
+    return _Hasher("md5").hash(objects)

@@ -1,12 +1,13 @@
-"""Compare the dates of a cube with those that an estimator was fitted on."""
-
-import warnings
+"""Compare the dates of a cube with those of the training data."""
 
 import numpy as np
 
+from sklearn_sits._warnings import warn_user
+from sklearn_sits.exceptions import DataQualityWarning
+
 __all__ = ["check_dates", "fitted_dates"]
 
-# Days that a cube may lie outside: what half a day of time zones and acquisition hours makes.
+# Days that a cube may lie outside: half a day of time zones and acquisition hours.
 _MARGIN = 1.0
 
 
@@ -21,8 +22,8 @@ def fitted_dates(estimator):
     Returns
     -------
     days : tuple of float, or None
-        From its attribute `date_range_` or that of an estimator inside, infinite where it is None:
-        dates do not matter then. None if there is no such attribute.
+        From its attribute `date_range_` or that of an estimator inside; infinite if the attribute
+        is None, which means that dates do not matter. None if there is no such attribute.
     """
     if hasattr(estimator, "date_range_"):
         if estimator.date_range_ is None:
@@ -42,7 +43,7 @@ def fitted_dates(estimator):
 
 
 def check_dates(estimator, days, origin):
-    """Check that the days of a cube are counted from where those of the training data were.
+    """Check that the days of a cube have the same origin as those of the training data.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def check_dates(estimator, days, origin):
     days : ndarray of shape (n_dates,)
         Days of the cube since `origin`.
     origin : object
-        As given by the user, None for the default.
+        Origin from the user; None for the default.
 
     Raises
     ------
@@ -61,7 +62,7 @@ def check_dates(estimator, days, origin):
 
     Warns
     -----
-    UserWarning
+    DataQualityWarning
         If most days lie outside.
     """
     name = type(estimator).__name__
@@ -86,4 +87,4 @@ def check_dates(estimator, days, origin):
     )
     if not inside.any():
         raise ValueError(message)
-    warnings.warn(message, UserWarning, stacklevel=3)
+    warn_user(message, DataQualityWarning)

@@ -1,19 +1,21 @@
-"""What an estimator predicts for a pixel, described before any pixel is predicted."""
+"""The form of the prediction of a pixel, found before any pixel is predicted."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["RasterOutput", "call", "describe_output"]
+from sklearn_sits._warnings import collect_warnings
 
-# Values of a made-up series: plausible as reflectance in 0-1, and as an angle in degrees.
-_BAND, _EXTRA = 0.1, 30.0
-# What the parts of a tuple are called, by method.
-_PARTS = {"predict_interval": ["lower", "upper"]}
+__all__ = ["RasterOutput", "describe_output", "predict_series"]
+
+# Values of an invented series: plausible as reflectance in 0-1, and as an angle in degrees.
+_PROBE_REFLECTANCE, _PROBE_ANGLE = 0.1, 30.0
+# Names of the parts of a tuple, by method.
+_PART_NAMES = {"predict_interval": ["lower", "upper"]}
 
 
 class RasterOutput(NamedTuple):
-    """The map of one method of an estimator.
+    """The form of the map that one method of an estimator gives.
 
     Parameters
     ----------
@@ -22,9 +24,9 @@ class RasterOutput(NamedTuple):
     kwargs : dict
         Its keyword arguments.
     dims : tuple of str
-        Dimensions after the row and the column, in the order of the arrays predicted: "time" if
-        there is a value per date, then one of "class", "target" and "feature" if there are
-        several, then "statistic" if the method returns a tuple.
+        Dimensions after row and column, in the order of the predicted arrays: "time" if there is
+        a value per date, then one of "class", "target" and "feature" if there are several
+        columns, then "statistic" if the method returns a tuple.
     shape : tuple of int
         Their sizes.
     coords : dict
@@ -34,7 +36,7 @@ class RasterOutput(NamedTuple):
     nodata : number
         Value of pixels that are not predicted.
     codes : ndarray or None
-        Class labels that are written as their positions here.
+        Class labels, if the map holds their positions in this array.
     name : str
         Name of the map.
     attrs : dict
@@ -54,7 +56,7 @@ class RasterOutput(NamedTuple):
 
 
 def describe_output(estimator, method, return_std, days, n_bands, n_extras):
-    """Describe what a method returns, from that for a made-up series.
+    """Describe the map of a method, by calling it on an invented series.
 
     Parameters
     ----------
@@ -76,28 +78,34 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
     Raises
     ------
     ValueError
-        If the estimator has no such method, was fitted on other channels, has several targets
-        of classes, or returns arrays of a shape or type that makes no map.
+        If the estimator has no such method, was fitted on other channels, classifies several
+        targets, or returns arrays whose shape or type does not make a map.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     """
     if not callable(getattr(estimator, method, None)):
         raise ValueError(f"method={method!r}: {type(estimator).__name__} has no such method.")
     kwargs = {"return_std": True} if return_std else {}
-    values = getattr(estimator, method)(_series(days, n_bands, n_extras), **kwargs)
+
+    def predict(days):
+        # Warnings about the invented values are of no use.
+        with collect_warnings():
+            return getattr(estimator, method)(_make_probe(days, n_bands, n_extras), **kwargs)
+
+    values = predict(days)
     parts = values if isinstance(values, tuple) else (values,)
     values = np.asarray(parts[0])
     n_dates = len(days)
     per_date = values.ndim > 1 and values.shape[1] == n_dates
     if per_date:
-        # One more date tells the dates from as many features.
+        # With one more date, values per date differ from features of the same number.
         longer = np.append(days, days[-1])
         try:
-            more = getattr(estimator, method)(_series(longer, n_bands, n_extras), **kwargs)
+            more = predict(longer)
             more = more[0] if isinstance(more, tuple) else more
             per_date = np.shape(more)[1] == n_dates + 1
         except ValueError:
-            # It takes as many dates as in fit, and turns them into features.
+            # It needs the number of dates of the fit, and turns them into features.
             per_date = False
     columns = values.shape[1 + per_date :]
     if len(columns) > 1:
@@ -119,7 +127,7 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
         dims, shape = ["time"], [n_dates]
     if columns:
         if isinstance(targets, str):
-            # One name for several targets: all that have a unit.
+            # One name stands for several targets: all that have a unit.
             targets = list(units)
         dim, names = _columns(estimator, method, classes, targets, columns[0])
         dims.append(dim)
@@ -130,7 +138,7 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
     elif isinstance(targets, str) and targets in units:
         attrs["units"] = units[targets]
     if len(parts) > 1:
-        names = _PARTS.get(method, ["mean", "std"] if return_std else range(len(parts)))
+        names = _PART_NAMES.get(method, ["mean", "std"] if return_std else range(len(parts)))
         dims.append("statistic")
         shape.append(len(parts))
         coords["statistic"] = ("statistic", np.array(list(names)))
@@ -142,7 +150,7 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
     )
 
 
-def call(estimator, output, X):
+def predict_series(estimator, output, X):
     """Predict packed series.
 
     Parameters
@@ -157,7 +165,7 @@ def call(estimator, output, X):
     Returns
     -------
     values : ndarray of shape (n_series, *output.shape)
-        Labels encoded, parts of a tuple along the last axis.
+        Labels are encoded; the parts of a tuple lie along the last axis.
     """
     values = getattr(estimator, output.method)(X, **output.kwargs)
     if isinstance(values, tuple):
@@ -167,10 +175,10 @@ def call(estimator, output, X):
     return values
 
 
-def _series(days, n_bands, n_extras):
-    series = np.full((2, len(days), 1 + n_bands + n_extras), np.float32(_BAND))
+def _make_probe(days, n_bands, n_extras):
+    series = np.full((2, len(days), 1 + n_bands + n_extras), np.float32(_PROBE_REFLECTANCE))
     series[..., 0] = days
-    series[..., 1 + n_bands :] = _EXTRA
+    series[..., 1 + n_bands :] = _PROBE_ANGLE
     return series
 
 
@@ -194,6 +202,9 @@ def _encoding(dtype, labels, method):
             nodata = dtype.type(np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max)
             return dtype, nodata, None, {"_FillValue": nodata}
         raise ValueError(f"method={method!r} returns values of dtype {dtype}, expected numbers.")
+    # Labels that a join with missing rows has turned into floats, 10.0 and 20.0.
+    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
+        labels = labels.astype(np.int64)
     codes = None if labels.dtype.kind in "iu" else labels
     values = labels if codes is None else np.arange(len(labels))
     for name in ("uint8", "int16", "int32", "int64"):
@@ -205,7 +216,7 @@ def _encoding(dtype, labels, method):
     attrs = {
         "_FillValue": dtype.type(nodata),
         "flag_values": values.astype(dtype),
-        # Words, separated by blanks.
+        # One word for each class, separated by spaces.
         "flag_meanings": " ".join("_".join(str(label).split()) for label in labels),
     }
     return dtype, dtype.type(nodata), codes, attrs

@@ -7,24 +7,32 @@ import numpy as np
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
+from sklearn_sits._warnings import CollectedWarning, collect_warnings
+from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.raster.cube_layers import read_cube
-from sklearn_sits.raster.cube_packing import canonical, pack_pixels
+from sklearn_sits.raster.cube_packing import arrange_axes, pack_pixels
 from sklearn_sits.raster.fingerprint import fingerprint
 from sklearn_sits.raster.fitted_dates import check_dates
-from sklearn_sits.raster.output import RasterOutput, call, describe_output
+from sklearn_sits.raster.map_warnings import MapWarnings, WarningRecords, gather_warnings
+from sklearn_sits.raster.output import RasterOutput, describe_output, predict_series
 from sklearn_sits.raster.thread_limits import one_thread
 
 __all__ = ["predict_raster"]
 
-# Packed series handed to the estimator at a time.
+# Packed series that are passed to the estimator at a time.
 _BATCH_BYTES = 2**25
-# A cube that is cut along time is joined into blocks of all dates up to this size.
+# Chunks that are split along time are joined into blocks of all dates up to this size.
 _LARGEST_BLOCK = 2**30
-_GEO_ATTRS = ("grid_mapping", "crs", "transform", "res", "resolution")
+# Attributes of a cube that hold for a part of it, too; not the transform.
+_GEO_ATTRS = ("grid_mapping", "crs")
+_INFINITE = (
+    "{values} values of the cube in {series} of {total} series are infinite, or too large for "
+    "float32, and count as not observed."
+)
 
 
 class _Block(NamedTuple):
-    """All that the prediction of a block needs besides arrays and estimator."""
+    """Settings of the prediction of a block, without its arrays and the estimator."""
 
     dims: tuple
     order: tuple
@@ -33,8 +41,10 @@ class _Block(NamedTuple):
     has_valid: bool
     days: np.ndarray
     n_channels: int
+    n_bands: int
     batch_size: int
     output: RasterOutput
+    warnings: MapWarnings
 
 
 @set_module("sklearn_sits.raster")
@@ -59,8 +69,8 @@ def predict_raster(
         Fitted estimator or pipeline that takes packed series.
     cube : xarray.DataArray or xarray.Dataset
         See :func:`~sklearn_sits.raster.pack_cube`. If it is backed by dask, so is the result, and
-        nothing is computed here. Its chunks should hold all dates; a cube cut along time is
-        joined where a block then has at most 1 GiB.
+        nothing is computed here. Its chunks should hold all dates; chunks that are split along
+        time are joined if a block then has at most 1 GiB.
     method : str, default="predict"
         Method of the estimator, such as "predict_proba", "transform", "predict_latent" or
         "predict_interval".
@@ -71,12 +81,13 @@ def predict_raster(
         predicted.
     origin : str, date, datetime or datetime64, default=None
         Day 0 of the training data; None is 1970-01-01, as in :func:`~sklearn_sits.pack`.
-        If the estimator does not know the dates that it was fitted on, it must be given. To
+        It must be given if the estimator does not know the dates that it was fitted on. To
         apply a model to another year, move it by the difference: a model fitted on 2023 with
         ``origin="2023-01-01"`` predicts 2024 with ``origin="2024-01-01"``.
     batch_size : int, default=None
-        Pixels handed to the estimator at a time. None: what fits into 32 MiB. Predictions of an
-        estimator that treats each series on its own do not depend on it.
+        Number of pixels that are passed to the estimator at a time. None: as many as fit into
+        32 MiB. It has no effect on the predictions of an estimator that treats each series
+        independently.
 
     Returns
     -------
@@ -85,33 +96,40 @@ def predict_raster(
         "statistic" (mean and std, or lower and upper) if the method returns a tuple; "class",
         "target" or "feature" if it returns several columns; "time" if it returns a value per
         date. Numbers are float32, and NaN where there is no observation. Class labels are
-        integers: the labels themselves if they are, else their positions in `classes_`, with
-        `_FillValue`, `flag_values` and `flag_meanings` in the attributes. If the estimator has
-        a mapping `units_` of targets to units, it is used.
+        integers: the labels themselves if they are whole numbers, otherwise their positions in
+        `classes_`, with `_FillValue`, `flag_values` and `flag_meanings` in the attributes. Units
+        come from the attribute `units_` of the estimator, a mapping of targets to units, if there
+        is one.
 
     Raises
     ------
     ImportError
         If xarray is not installed.
     TypeError, ValueError
-        As :func:`~sklearn_sits.raster.pack_cube`; also if the estimator has no such method or was
+        See :func:`~sklearn_sits.raster.pack_cube`; also if the estimator has no such method or was
         fitted on other channels, no date of the cube lies within the dates that it was fitted
-        on, `origin` is missing, or the cube is cut along time into too large blocks.
+        on, `origin` is missing, or the joined chunks of a cube that is split along time are too
+        large.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
     Warns
     -----
-    UserWarning
-        If most dates of the cube lie outside of those that the estimator was fitted on.
+    DataQualityWarning
+        If most dates of the cube lie outside of those that the estimator was fitted on. When
+        pixels are computed, also if values count as not observed because they are infinite or out
+        of range, or if the medians of bands lie outside of the training data.
 
     Notes
     -----
-    A pixel without a valid observation in any band is not passed to the estimator.
+    A pixel without a valid observation in any band is not passed to the estimator. One bad value
+    never stops a map: it counts as not observed. A map in memory, and one that
+    :func:`~sklearn_sits.raster.write_map` writes, gives one warning of each kind, which counts
+    the values of all blocks; if you call ``compute``, the first block with such values warns.
 
-    Where dask computes blocks in parallel, PyTorch, BLAS, OpenMP and joblib get one thread per
-    block, whatever `n_jobs` is, and have their own settings back afterwards. The estimator is
-    one node of the graph, which a worker receives once.
+    Where dask computes blocks in parallel, PyTorch, BLAS, OpenMP and joblib use one thread per
+    block, whatever `n_jobs` is; their settings are restored afterwards. The estimator is one node
+    of the graph, which each worker receives once.
 
     Examples
     --------
@@ -154,15 +172,19 @@ def predict_raster(
         valid is not None,
         layers.days,
         n_channels,
+        layers.n_bands,
         batch_size,
         output,
+        MapWarnings(digest),
     )
     if any(variable.chunks is not None for variable in layers.variables):
         values = _predict_lazily(estimator, layers, block, digest)
     else:
-        values = _predict_block(estimator, *(one.values for one in layers.variables), block=block)
+        arrays = [one.values for one in layers.variables]
+        with gather_warnings(digest):
+            values = _predict_block(estimator, *arrays, block=block)
     result = xr.Variable((*layers.spatial, *output.dims), values)
-    # The last dimension varies slowest in a map.
+    # In a map the dimensions of the prediction come before those of space, in reverse.
     result = result.transpose(*reversed(output.dims), *layers.spatial)
     attrs = _geo_attrs(cube) | output.attrs | {"fingerprint": digest}
     coords = _spatial_coords(cube, layers.spatial, attrs) | output.coords
@@ -232,39 +254,62 @@ def _predict_lazily(estimator, layers, block, digest):
 def _predict_block(estimator, *arrays, block):
     """Predict the pixels of a block from arrays with the dimensions `block.dims`."""
     arrays = [
-        canonical(_only(array), dims, block.order)
+        arrange_axes(_unnest(array), dims, block.order)
         for array, dims in zip(arrays, block.dims, strict=True)
     ]
-    n_bands = len(block.scales)
-    bands, extras = arrays[:n_bands], arrays[n_bands:]
+    bands, extras = arrays[: len(block.scales)], arrays[len(block.scales) :]
     valid = extras.pop()[..., 0] if block.has_valid else None
     n_rows, n_columns = bands[0].shape[:2]
     output = block.output
     result = np.full((n_rows, n_columns, *output.shape), output.nodata, dtype=output.dtype)
     series = (len(block.days), 1 + block.n_channels)
-    # One for all batches: a new one costs as much as a third of the packing.
+    # One for all batches: to allocate it takes a third of the time of the packing.
     buffer = np.empty((min(block.batch_size, n_rows * n_columns), *series), dtype=np.float32)
+    records = WarningRecords()
     with one_thread():
         for window in _windows(n_rows, n_columns, block.batch_size):
             values = result[window]
             X = buffer[: values.shape[0] * values.shape[1]]
             seen, complete = pack_pixels(
-                [_cut(one, window) for one in bands],
+                [_select(one, window) for one in bands],
                 block.scales,
-                [_cut(one, window) for one in extras],
+                [_select(one, window) for one in extras],
                 block.constant,
                 None if valid is None else valid[window],
                 block.days,
                 X.reshape(*values.shape[:2], *series),
             )
             seen &= complete
-            if seen.any():
-                values[seen] = call(estimator, output, X if seen.all() else X[seen.ravel()])
+            records.n_pixels += np.count_nonzero(seen)
+            with collect_warnings() as collected:
+                _drop_infinities(X, seen.reshape(-1), block, collected)
+                if seen.any():
+                    chosen = X if seen.all() else X[seen.ravel()]
+                    values[seen] = predict_series(estimator, output, chosen)
+            records.add_batch(collected)
+    block.warnings.add(records)
     return result
 
 
-def _only(array):
-    """Take an array out of the lists in which dask puts the blocks along an axis."""
+def _drop_infinities(X, seen, block, collected):
+    """Replace infinities by NaN, and note pixels of which nothing is left, both in place."""
+    if np.isfinite([np.fmin.reduce(X, axis=None), np.fmax.reduce(X, axis=None)]).all():
+        return
+    infinite = np.isinf(X)
+    counts = {
+        "values": np.count_nonzero(infinite),
+        "series": np.count_nonzero(infinite.any(axis=(1, 2))),
+    }
+    collected.append(CollectedWarning(_INFINITE, DataQualityWarning, counts))
+    X[infinite] = np.nan
+    seen &= ~np.isnan(X[..., 1 : 1 + block.n_bands]).all(axis=(1, 2))
+    for channel, constant in enumerate(block.constant, start=1 + block.n_bands):
+        if constant:
+            seen &= ~np.isnan(X[:, 0, channel])
+
+
+def _unnest(array):
+    """Take an array out of the nested lists of the blocks along the axes of dask."""
     while isinstance(array, list):
         (array,) = array
     return array
@@ -282,8 +327,8 @@ def _windows(n_rows, n_columns, batch_size):
             )
 
 
-def _cut(array, window):
-    """Cut an array, but not where an axis of length one serves all pixels."""
+def _select(array, window):
+    """Select a window of an array, except along axes of length one, which serve all pixels."""
     return array[
         tuple(s if n > 1 else slice(None) for s, n in zip(window, array.shape, strict=False))
     ]
@@ -291,8 +336,9 @@ def _cut(array, window):
 
 def _geo_attrs(cube):
     first = next(iter(cube.data_vars.values())) if hasattr(cube, "data_vars") else cube
-    found = {**cube.attrs, **first.attrs, **cube.encoding, **first.encoding}
-    return {name: found[name] for name in _GEO_ATTRS if name in found}
+    known = {**cube.attrs, **first.attrs, **cube.encoding, **first.encoding}
+    # As text, as which it can be stored: libraries leave objects here.
+    return {name: str(known[name]) for name in _GEO_ATTRS if name in known}
 
 
 def _spatial_coords(cube, spatial, attrs):

@@ -1,40 +1,39 @@
-"""Packed arrays as estimators see them: checked, and split into their parts."""
+"""Checks of the input of estimators, and the parts of a packed array."""
 
 import numbers
-import warnings
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array, validate_data
 
-from sklearn_sits.series.stored_array import StoredArray, row_blocks
+from sklearn_sits.series.content import check_content, clean_content, warn_about_empty_series
+from sklearn_sits.series.coverage import find_limits, warn_outside_coverage
+from sklearn_sits.series.stored_array import StoredArray
 
-__all__ = [
-    "check_content",
-    "check_numeric",
-    "check_sits",
-    "first_index",
-    "split_channels",
-    "split_sits",
-]
-
-# Content checks read X in blocks of this size: a few MB of temporaries whatever n_series is.
-_BLOCK_BYTES = 2**21
+__all__ = ["check_numeric", "check_sits", "split_channels", "split_sits"]
 
 
-def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_channels"):
+def check_sits(
+    estimator, X, *, reset, strict=None, static_channels=(), static_name="static_channels"
+):
     """Validate the input of an estimator and return it packed.
+
+    Training data must be free of errors. In data to predict, wrong values count as not observed,
+    so that one bad pixel does not stop a map.
 
     Parameters
     ----------
     estimator : estimator instance
         Receives `n_features_in_` (and `feature_names_in_` for tables) when `reset` is True.
     X : array-like of shape (n_series, n_dates, 1 + n_channels) or (n_series, n_dates)
-        Packed array, or univariate series on a regular grid of dates in [0, 1]. Not copied
-        when it is a 3-D float32 or float64 array, memory-mapped or not, or a StoredArray.
+        Packed array, or univariate series on a regular grid of dates in [0, 1]. A 3-D float32 or
+        float64 array, memory-mapped or not, and a StoredArray are not copied.
     reset : bool
         True in `fit`, False in the other methods, which compare X with what `fit` saw.
         `n_dates` of a packed array may differ.
+    strict : bool, default=None
+        True for training data, for which wrong values are errors. False for data to predict: they
+        count as not observed. None is the value of `reset`; a warm start needs True.
     static_channels : sequence of int, default=()
         Channels that are constant within each series, as positions on the last axis of the
         packed array.
@@ -44,13 +43,15 @@ def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_c
     Returns
     -------
     X : ndarray or StoredArray of shape (n_series, n_dates, 1 + n_channels)
-        float32 or float64.
+        float32 or float64. A copy if wrong values were replaced by NaN; those of a stored array
+        are replaced each time rows are read.
 
     Raises
     ------
     ValueError
-        If X has a wrong shape, is infinite somewhere, has an observation without a date, does
-        not match what `fit` saw, or if the static channels are out of range or not constant.
+        If X has a wrong shape, does not match what `fit` saw, or if the static channels are out
+        of range or not constant. If `strict`, also if a value is infinite or an observation has
+        no date.
     TypeError
         If X is sparse or a masked array, or a static channel is not an integer.
 
@@ -58,7 +59,12 @@ def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_c
     -----
     UserWarning
         If some series have no valid observation.
+    DataQualityWarning
+        If not `strict`: if values count as not observed because they are infinite, more than a
+        million times as large as in training, or have no date; if most dates lie outside of
+        `date_range_`, or the median of a band outside of `value_range_` of the estimator.
     """
+    strict = reset if strict is None else strict
     n_dims = None if reset else getattr(estimator, "_n_dims_in", None)
     # A sparse matrix is 2-D; validate_data refuses it with the usual message.
     stored = isinstance(X, StoredArray)
@@ -76,7 +82,8 @@ def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_c
         )
     dtypes = [np.float64, np.float32]
     if array is None or array.ndim == 2:
-        X = validate_data(estimator, X, reset=reset, dtype=dtypes, ensure_all_finite="allow-nan")
+        finite = "allow-nan" if strict else False
+        X = validate_data(estimator, X, reset=reset, dtype=dtypes, ensure_all_finite=finite)
         packed = np.empty((*X.shape, 2), dtype=X.dtype)
         packed[..., 0] = np.linspace(0, 1, X.shape[1])
         packed[..., 1] = X
@@ -88,15 +95,15 @@ def check_sits(estimator, X, *, reset, static_channels=(), static_name="static_c
             packed = check_array(array, allow_nd=True, ensure_all_finite=False, **options)
         _check_shape(estimator, packed, reset)
     static = _check_static_channels(static_channels, packed.shape[2], static_name)
-    n_empty = check_content(packed, static, "X", static_name)
+    if strict:
+        n_empty = check_content(packed, static, "X", static_name)
+    else:
+        limits = find_limits(estimator, packed.shape[2], packed.dtype)
+        packed, n_empty, sample = clean_content(packed, static, limits, static_name)
+        warn_outside_coverage(estimator, sample, static)
     if reset:
         estimator._n_dims_in = array.ndim
-    if n_empty:
-        warnings.warn(
-            f"{n_empty} of {len(packed)} series have no valid observation.",
-            UserWarning,
-            stacklevel=3,
-        )
+    warn_about_empty_series(n_empty, len(packed))
     return packed
 
 
@@ -189,104 +196,43 @@ def _check_static_channels(static_channels, n_channels, name):
     return static
 
 
-def check_content(X, static, name, static_name="static_channels"):
-    """Check what a packed array holds, block by block.
-
-    Parameters
-    ----------
-    X : ndarray or StoredArray of shape (n_series, n_dates, 1 + n_channels)
-        Packed array.
-    static : list of int
-        Positive positions of the static channels.
-    name : str
-        How messages call X.
-    static_name : str, default="static_channels"
-        How they call the parameter that names the static channels.
-
-    Returns
-    -------
-    n_empty : int
-        Number of series without observation.
-
-    Raises
-    ------
-    ValueError
-        If a value is infinite, a static channel varies, or an observation has no date.
-    """
-    n_empty = 0
-    for rows in row_blocks(X, _BLOCK_BYTES // (X.dtype.itemsize * X.shape[1] * X.shape[2])):
-        block = X[rows]
-        observed = ~np.isnan(block)
-        padding = ~observed[..., 0]
-        bad = np.isinf(block)
-        if bad.any():
-            i, t, c = first_index(bad)
-            raise ValueError(
-                f"Input {name} contains infinity or a value too large for {X.dtype}: series "
-                f"{rows.start + i}, slot {t}, channel {c} (0 is the date). Use NaN for "
-                "missing values."
-            )
-        if static:
-            steady = block[..., static]
-            # The fmin and fmax of NaN and a number is the number.
-            bad = np.fmax.reduce(steady, axis=1) > np.fmin.reduce(steady, axis=1)
-            if bad.any():
-                i, k = first_index(bad)
-                raise ValueError(
-                    f"{static_name}: channel {static[k]} of {name} must be constant within "
-                    f"each series, it varies in series {rows.start + i}."
-                )
-            observed[..., static] = False
-        observed[..., 0] = False
-        if padding.any():
-            bad = observed & padding[..., None]
-            if bad.any():
-                i, t, c = first_index(bad)
-                where = "no date at all" if padding[i].all() else f"no date in slot {t}"
-                raise ValueError(
-                    f"{name} has an observation without a date: series {rows.start + i} has a "
-                    f"value in channel {c} but {where}. A padding slot (NaN date) must be NaN "
-                    "in every band."
-                )
-        n_empty += np.count_nonzero(~observed.reshape(len(block), -1).any(axis=1))
-    return n_empty
-
-
 def check_numeric(array, name):
-    """Return an array that is certain not to hold text or dates.
+    """Check that an array holds numbers.
 
     Parameters
     ----------
     array : array-like
-        Any.
+        Input of a user.
     name : str
-        How messages call it.
+        Its name in messages.
 
     Returns
     -------
     array : ndarray
+        Objects are converted to float64, except those of a table.
 
     Raises
     ------
     TypeError
-        If it is a masked array.
+        If it is a masked array, or holds objects that are not numbers.
     ValueError
-        If it is not rectangular, or holds text or dates.
+        If it is not rectangular, or holds text, dates or records.
     """
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, whose mask would be lost. Write NaN where masked: "
             f"{name}.filled(np.nan)."
         )
+    is_table = hasattr(array, "columns")
     try:
         array = np.asarray(array)
     except ValueError as error:
         raise ValueError(
-            f"{name} is not a rectangular array ({error}). Series of unequal length are padded "
-            "by sklearn_sits.series.packing.pack."
+            f"{name} is not a rectangular array ({error}). sklearn_sits.pack pads series of "
+            "unequal length."
         ) from error
     # A cast would read the string "1.5" as a number and a date as a count of its unit.
-    text = array.dtype.kind in "USVMmT" or (
+    text = array.dtype.kind in "USMmT" or (
         array.dtype == object and any(isinstance(item, str | bytes) for item in array.flat)
     )
     if text:
@@ -294,19 +240,12 @@ def check_numeric(array, name):
             f"{name} must be numeric, got dtype {array.dtype} with text or dates. Convert it to "
             "float explicitly."
         )
+    if array.dtype.kind == "V":
+        raise ValueError(f"{name} must be numeric, got records of dtype {array.dtype}.")
+    # scikit-learn converts tables, whose missing values may be objects.
+    if array.dtype == object and not is_table:
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name} must be numeric: {error}") from error
     return array
-
-
-def first_index(bad):
-    """Find the first True.
-
-    Parameters
-    ----------
-    bad : bool ndarray
-        With a True.
-
-    Returns
-    -------
-    index : tuple of int
-    """
-    return tuple(int(i) for i in np.unravel_index(bad.argmax(), bad.shape))

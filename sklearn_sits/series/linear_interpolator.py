@@ -9,11 +9,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.series.checks import check_sits, split_sits
-from sklearn_sits.series.date_range import find_date_range
+from sklearn_sits.series.coverage import note_coverage
 from sklearn_sits.series.stored_array import open_stored, row_blocks
 
 __all__ = ["LinearInterpolator"]
 
+# More dates are a mistake in the unit of the dates or of `step`: 27 years of daily values.
+_MAX_DATES = 10_000
 # Rows are processed in blocks of this many input and output values: below 100 MB of
 # temporaries, and small enough to stay near the processor's cache.
 _BLOCK_VALUES = 2**20
@@ -23,8 +25,8 @@ _BLOCK_VALUES = 2**20
 class LinearInterpolator(TransformerMixin, BaseEstimator):
     """Interpolate every band of every series linearly on common dates.
 
-    Between the two nearest valid observations of a band the value is linear; before the first
-    and after the last it is the nearest one. The result is a plain table that any scikit-learn
+    Between two neighbouring observations of a band the value is linear; before the first and
+    after the last observation it is constant. The result is a plain table that any scikit-learn
     estimator takes.
 
     Parameters
@@ -45,6 +47,8 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         Dates of the result, in days.
     date_range_ : float64 ndarray of shape (2,)
         First and last date with an observation in `fit`, in days; NaN if there is none.
+    value_range_ : float64 ndarray of shape (n_channels, 2)
+        Lowest and highest value of each channel after the date in `fit`; NaN if there is none.
     fill_values_ : ndarray of shape (n_bands + n_static,)
         Value given to a series that has no valid observation of a band: the mean of the band
         over all valid observations in `fit`, or 0 if there is none. For a static channel, the
@@ -56,15 +60,14 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Observations of a band on the same date are averaged. Each series is transformed on its
-    own: other series of the batch, padding, order of the slots and dates without valid
-    observation have no effect.
+    Observations of a band on the same date are averaged. Each series is transformed
+    independently of the others. Padding, the order of the slots and dates without an observation
+    have no effect.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_sits.series.linear_interpolator import LinearInterpolator
-    >>> from sklearn_sits.series.packing import pack
+    >>> from sklearn_sits import LinearInterpolator, pack
     >>> X = pack([[0.25, np.nan, 0.75], [0, 0.5, 1]], [0, 10, 20])
     >>> interpolator = LinearInterpolator(step=5).fit(X)
     >>> interpolator.transform(X)
@@ -105,11 +108,20 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         ------
         ValueError
             If X is not a valid packed array, `dates` is not increasing, or `dates` is None
-            and X has no valid observation to take dates from.
+            and X has no valid observation to take dates from, or would give more than 10,000.
+        TypeError
+            If `dates` or `step` are not numbers.
+
+        Warns
+        -----
+        UserWarning
+            If some series have no valid observation.
         """
+        if isinstance(self.step, bool | np.bool_):
+            raise TypeError(f"step must be a number of days, got {self.step!r}.")
         X = open_stored(X)
         X = check_sits(self, X, reset=True, static_channels=self.static_channels)
-        self.date_range_ = find_date_range(X, self.static_channels)
+        note_coverage(self, X, self.static_channels)
         if self.dates is not None:
             self.dates_ = _check_dates(self.dates)
         elif self._n_dims_in == 2:
@@ -138,13 +150,25 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n_series, n_grid * n_bands + n_static)
-            All bands of the first date, then of the second, and so on, then static channels.
+            All bands of the first date, then those of the second date, and so on, and finally
+            the static channels.
             float32 for float32 input, otherwise float64.
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If the transformer is not fitted.
         ValueError
-            If X is not a valid packed array or differs in channels from `fit`.
+            If X has a wrong shape or type, or differs in channels from `fit`.
+
+        Warns
+        -----
+        UserWarning
+            If some series have no valid observation.
+        DataQualityWarning
+            If values count as not observed, because they are infinite, more than a million times
+            as large as in `fit`, or have no date; or if most dates or the median of a band lie
+            outside of `date_range_` or `value_range_`.
         """
         check_is_fitted(self)
         X = open_stored(X)
@@ -167,13 +191,13 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         return out
 
     def get_feature_names_out(self, input_features=None):
-        """Return names such as ``b1_t120``: band, then day.
+        """Return the names of the columns, such as ``b1_t120``: band, then day.
 
         Parameters
         ----------
         input_features : array-like of str of shape (n_channels,), default=None
-            Names of the channels without the date, static ones included; ``b1``, ``b2``, ...
-            by default. For 2-D input, names of the input columns.
+            Names of the channels without the date, but with the static ones; ``b1``, ``b2``,
+            ... by default. For 2-D input, names of the input columns.
 
         Returns
         -------
@@ -183,6 +207,8 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If the transformer is not fitted.
         ValueError
             If `input_features` has a wrong length, or differs from `feature_names_in_`.
         """
@@ -225,8 +251,14 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         if np.isnan(first):
             raise ValueError("X has no valid observation in fit, so dates=None finds no dates.")
         # The margin keeps the last date when float32 dates are rounded.
-        n_steps = int(np.floor((last - first) / self.step + 1e-3))
-        return first + self.step * np.arange(n_steps + 1)
+        n_steps = np.floor((last - first) / self.step + 1e-3)
+        if n_steps >= _MAX_DATES:
+            raise ValueError(
+                f"X has observations from day {first:g} to {last:g}. With step={self.step:g} they "
+                f"make {n_steps + 1:,.0f} dates, expected at most {_MAX_DATES:,}. Are the dates "
+                "days? Otherwise increase step, or give dates."
+            )
+        return first + self.step * np.arange(int(n_steps) + 1)
 
 
 def _check_dates(dates):

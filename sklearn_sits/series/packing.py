@@ -1,4 +1,4 @@
-"""The packed array: one float array that holds dates, bands and clouds of many series.
+"""The packed array: one float array with the dates, bands and gaps of many series.
 
 A packed array ``X`` has shape ``(n_series, n_dates, 1 + n_channels)``. Channel 0 is the
 acquisition date in days since an origin, the other channels are bands. NaN in a band means
@@ -6,16 +6,15 @@ acquisition date in days since an origin, the other channels are bands. NaN in a
 array ``(n_series, n_dates)`` stands for univariate series on a regular grid of dates in [0, 1].
 """
 
-import datetime
-
 import numpy as np
 
 from sklearn_sits._module_names import set_module
-from sklearn_sits.series.checks import check_content, check_numeric, first_index, split_sits
+from sklearn_sits.series.checks import check_numeric, split_sits
+from sklearn_sits.series.content import check_content, first_index
+from sklearn_sits.series.dates import to_days
+from sklearn_sits.series.table_mask import find_invalid_rows, list_valid_columns
 
 __all__ = ["pack", "pack_frame", "unpack"]
-
-_EPOCH = "1970-01-01"
 
 
 @set_module("sklearn_sits")
@@ -30,13 +29,13 @@ list of array-likes of shape (n_dates_i, n_bands) or (n_dates_i,)
         ones are padded. Without the last axis there is one band. NaN means not observed.
     dates : array-like of shape (n_dates,) or (n_series, n_dates), or list of array-likes of \
 shape (n_dates_i,)
-        Acquisition dates, shared by all series or one row per series. Numbers are days and
-        are kept as they are. datetime64, `datetime` and `date` are converted to days since
-        `origin`. NaN and NaT mark padding slots.
+        Acquisition dates, shared by all series or one row per series. Numbers are days, at most
+        200,000 before or after day 0, and are not changed. datetime64, `datetime` and `date`
+        are converted to days since `origin`. NaN and NaT mark padding slots.
     mask : bool array-like of shape (n_series, n_dates) or (n_series, n_dates, n_bands), or \
 list of the same without the first axis, default=None
-        True where observed. Values under False are ignored, whatever they are. None: all
-        values that are not NaN are observed.
+        True where observed. Values where it is False are ignored; values where it is True must
+        be finite. None: all values that are not NaN are observed.
     static : array-like of shape (n_series, n_static), default=None
         Constant channels such as the position or the elevation, appended after the bands on
         every slot that has a date.
@@ -54,15 +53,16 @@ list of the same without the first axis, default=None
     ------
     ValueError
         If shapes disagree, a value is infinite, a value marked observed is NaN, an observed
-        value has no date, or `origin` is given with numeric dates.
+        value has no date, dates are numbers that cannot be days, such as milliseconds, or
+        `origin` is given with numeric dates.
     TypeError
-        If `values` is not numeric, `mask` is not boolean, or `dates` holds strings or time
-        zones.
+        If `values` is not numeric, `mask` is not boolean, or `dates` are text or have a time
+        zone.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from sklearn_sits.series.packing import pack
+    >>> from sklearn_sits import pack
     >>> ndvi = [[0.2, 0.5, 0.8], [0.3, 0.4]]
     >>> dates = [np.array(["2020-01-01", "2020-01-06", "2020-01-11"], dtype="datetime64[D]"),
     ...          np.array(["2020-01-03", "2020-01-08"], dtype="datetime64[D]")]
@@ -136,9 +136,11 @@ def pack_frame(frame, *, id, date, bands, valid=None, static=None, origin=None, 
         Columns of the series identifier and of the date. Dates are datetimes or days.
     bands : list of str
         Columns of the bands. NaN means not observed.
-    valid : str or bool array-like of shape (n_rows,), default=None
-        Boolean column or array; where False, no band of the row is observed. Where True, a
-        band may still be NaN, so that two sensors fit in one table.
+    valid : str, array-like of shape (n_rows,) or dict of str to list of str, default=None
+        Column or array that is True or 1 where the row is observed, False or 0 where it is not.
+        Where it is True, a band may still be NaN. A dict gives the bands to which each column
+        applies: with optical and radar bands in one row, ``{"clear": ["B4", "B8"]}`` keeps the
+        radar of cloudy dates. It may be missing where none of its bands has a value.
     static : list of str, default=None
         Columns that are constant for each series, appended after the bands.
     origin, dtype
@@ -147,17 +149,38 @@ def pack_frame(frame, *, id, date, bands, valid=None, static=None, origin=None, 
     Returns
     -------
     X : ndarray of shape (n_series, n_dates, 1 + n_bands + n_static)
-        The packed array, series in order of first appearance.
+        The packed array, series in order of first appearance, dates in days in channel 0.
     ids : pandas.Index of shape (n_series,)
         Identifier of each row of X: ``labels.loc[ids]`` gives labels in the order of X.
 
     Raises
     ------
     ValueError
-        If the table is empty, a column is missing, an identifier or a date is missing, a
-        static column varies or is NaN within a series, or a value is infinite.
+        If the table is empty, a column is missing, an identifier, a date or a flag of `valid` is
+        missing, dates are numbers that cannot be days, a static column varies or is NaN within a
+        series, or a value is infinite.
     TypeError
-        If `frame` is not a pandas DataFrame, a band is not numeric or `valid` not boolean.
+        If `frame` is not a pandas DataFrame, a band is not numeric, `valid` is neither boolean
+        nor 0 and 1, or dates are text or have a time zone.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn_sits import pack_frame
+    >>> table = pd.DataFrame({
+    ...     "field": ["a", "a", "b"],
+    ...     "date": pd.to_datetime(["2024-05-01", "2024-05-11", "2024-05-01"]),
+    ...     "ndvi": [0.3, 0.9, 0.5],
+    ...     "clear": [1, 0, 1],
+    ... })
+    >>> X, ids = pack_frame(
+    ...     table, id="field", date="date", bands=["ndvi"], valid="clear", origin="2024-01-01"
+    ... )
+    >>> X.shape, list(ids)
+    ((2, 2, 2), ['a', 'b'])
+    >>> X[0]
+    array([[121. ,   0.3],
+           [131. ,   nan]], dtype=float32)
     """
     import pandas as pd
 
@@ -169,7 +192,7 @@ def pack_frame(frame, *, id, date, bands, valid=None, static=None, origin=None, 
         )
     bands = [bands] if isinstance(bands, str) else list(bands)
     static = [static] if isinstance(static, str) else list(static or [])
-    needed = [id, date, *bands, *static, *([valid] if isinstance(valid, str) else [])]
+    needed = [id, date, *bands, *static, *list_valid_columns(valid, bands)]
     missing = [name for name in needed if name not in frame.columns]
     if missing:
         raise ValueError(f"frame has no column {missing}; its columns are {list(frame.columns)}.")
@@ -182,7 +205,7 @@ def pack_frame(frame, *, id, date, bands, valid=None, static=None, origin=None, 
     if (codes < 0).any():
         raise ValueError(f"Column {id!r} (id) has {(codes < 0).sum()} missing values.")
     ids = pd.Index(ids, name=id)
-    days = _to_days(frame[date].to_numpy(), origin)
+    days = to_days(frame[date].to_numpy(), origin)
     if np.isnan(days).any():
         raise ValueError(f"Column {date!r} (date) has {np.isnan(days).sum()} missing dates.")
 
@@ -199,9 +222,8 @@ def pack_frame(frame, *, id, date, bands, valid=None, static=None, origin=None, 
         for channel, name in enumerate([*bands, *static], start=1):
             X[codes, slots, channel] = frame[name].to_numpy(np.float64, na_value=np.nan)
     if valid is not None:
-        keep = np.asarray(frame[valid] if isinstance(valid, str) else valid)
-        keep = _check_mask(keep, "valid", (len(frame),), 1)[:, 0]
-        X[codes[~keep], slots[~keep], 1 : 1 + len(bands)] = np.nan
+        for name, rows in find_invalid_rows(frame, valid, bands).items():
+            X[codes[rows], slots[rows], 1 + bands.index(name)] = np.nan
     check_content(X, list(range(1 + len(bands), X.shape[2])), "frame")
     return X, ids
 
@@ -228,6 +250,20 @@ def unpack(X):
     ------
     ValueError
         If X is not 3-D or has no channel besides the date.
+
+    Examples
+    --------
+    >>> from sklearn_sits import pack, unpack
+    >>> values, dates, mask = unpack(pack([[0.2, 0.5], [0.3]], [[0, 10], [4]]))
+    >>> values[..., 0]
+    array([[0.2, 0.5],
+           [0.3, 0. ]], dtype=float32)
+    >>> dates
+    array([[ 0., 10.],
+           [ 4., nan]], dtype=float32)
+    >>> mask[..., 0]
+    array([[ True,  True],
+           [ True, False]])
     """
     X = np.asarray(X)
     if X.ndim != 3 or X.shape[2] < 2:
@@ -271,7 +307,7 @@ def _pack_dates(dates, origin, n, n_dates, lengths):
     """Return days of shape (n_dates,) or (n, n_dates)."""
     per_series = isinstance(dates, list | tuple) and len(dates) and np.ndim(dates[0]) > 0
     if not per_series:
-        days = _to_days(np.asarray(dates), origin)
+        days = to_days(np.asarray(dates), origin)
         if days.shape not in ((n_dates,), (n, n_dates)):
             raise ValueError(
                 f"dates has shape {days.shape}, expected {(n_dates,)} or {(n, n_dates)}, or a "
@@ -302,51 +338,8 @@ def _pack_dates(dates, origin, n, n_dates, lengths):
     # An empty list is float64 to numpy and cannot be joined with datetimes.
     filled = [part for part in parts if part.size]
     if filled:
-        days[np.arange(n_dates) < sizes[:, None]] = _to_days(np.concatenate(filled), origin)
+        days[np.arange(n_dates) < sizes[:, None]] = to_days(np.concatenate(filled), origin)
     return days
-
-
-def _to_days(dates, origin):
-    """Convert an array of dates to float64 days, NaN where missing."""
-    if dates.dtype.kind in "fiu":
-        if origin is not None:
-            raise ValueError(
-                f"origin={origin!r} applies to datetime dates, but dates are numbers, which are "
-                "kept as they are."
-            )
-        days = dates.astype(np.float64)
-        if np.isinf(days).any():
-            raise ValueError("dates contains infinity. Use NaN for padding slots.")
-        return days
-    if dates.dtype == object:
-        for day in dates.flat:
-            if not isinstance(day, datetime.date | np.datetime64 | None):
-                raise TypeError(f"dates must be numbers or datetimes, got {day!r}.")
-            if getattr(day, "tzinfo", None) is not None:
-                raise TypeError(f"dates must not have a time zone, got {day!r}. Convert to UTC.")
-        # numpy knows its own NaT, and None, but not the NaT of pandas.
-        dates = np.where(dates != dates, None, dates)
-    elif dates.dtype.kind != "M":
-        raise TypeError(
-            f"dates must be numbers or datetimes, got dtype {dates.dtype}. Parse text with "
-            "pandas.to_datetime or np.array(dates, dtype='datetime64[D]')."
-        )
-    elapsed = dates.astype("datetime64[us]") - _to_origin(_EPOCH if origin is None else origin)
-    return elapsed / np.timedelta64(1, "D")
-
-
-def _to_origin(origin):
-    # numpy would read "20190101" as a year and 2019 as microseconds.
-    if isinstance(origin, str):
-        try:
-            origin = datetime.datetime.fromisoformat(origin)
-        except ValueError as error:
-            raise ValueError(f"origin must be an ISO 8601 date, got {origin!r}.") from error
-    if not isinstance(origin, datetime.date | np.datetime64):
-        raise TypeError(f"origin must be a date, got {origin!r}.")
-    if getattr(origin, "tzinfo", None) is not None or np.isnat(np.datetime64(origin, "us")):
-        raise ValueError(f"origin must be a date without time zone, got {origin!r}.")
-    return np.datetime64(origin, "us")
 
 
 def _pack_mask(mask, n, n_dates, n_bands, lengths):
@@ -365,7 +358,10 @@ def _check_mask(mask, name, shape, n_bands):
     """Return a boolean mask with a last axis of 1 or n_bands."""
     mask = np.asarray(mask)
     if mask.dtype != bool:
-        raise TypeError(f"{name} must be boolean (True = observed), got dtype {mask.dtype}.")
+        raise TypeError(
+            f"{name} must be boolean (True = observed), got dtype {mask.dtype}. Convert 0 and 1 "
+            "with np.asarray(mask, dtype=bool)."
+        )
     shape = tuple(map(int, shape))
     if mask.shape not in (shape, (*shape, n_bands)):
         raise ValueError(f"{name} has shape {mask.shape}, expected {shape} or {(*shape, n_bands)}.")

@@ -5,11 +5,12 @@ from functools import cached_property
 import torch
 
 from sklearn_sits.nn.latents import latent_moments, latent_quantiles
+from sklearn_sits.vae.posterior import Posterior
 
 __all__ = ["TraitPosterior"]
 
 
-class TraitPosterior:
+class TraitPosterior(Posterior):
     """Distributions of the traits of spectra, each by itself.
 
     Parameters
@@ -82,74 +83,27 @@ class TraitPosterior:
         return torch.lerp(self.low[columns], self.high[columns], latents)
 
     def mean(self, columns):
-        """Return the means of some traits.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        mean : tensor of shape (n, n_columns)
-            In the units of the traits.
-        """
+        """See :class:`Posterior`."""
         # Those of the other traits, of which a mean alone has no need, would double the time.
         mean, _ = latent_moments(self.loc[:, columns], self.scale[:, columns])
         return self._to_units(mean, columns)
 
     def moments(self, columns):
-        """Return the means and standard deviations of some traits.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        mean, std : tensor of shape (n, n_columns)
-            In the units of the traits.
-        """
+        """See :class:`Posterior`."""
         # No distribution between the bounds has a larger deviation than half of their distance.
         mean, std = (values[:, columns] for values in self.latent_moments)
         std = (std * self._factor(columns)).clamp_max(0.5)
         return self._to_units(mean, columns), std * (self.high - self.low)[columns]
 
     def quantiles(self, levels, columns):
-        """Return quantiles of some traits.
-
-        Parameters
-        ----------
-        levels : tensor of shape (n_levels, 1, 1) or (n_levels, n, n_columns)
-            Probabilities.
-        columns : list of int
-            Positions of the traits.
-
-        Returns
-        -------
-        values : tensor of shape (n_levels, n, n_columns)
-            Moved away from the median by the widening, within the bounds.
-        """
+        """See :class:`Posterior`. Quantiles move away from the median by the widening."""
         loc, scale = self.loc[:, columns], self.scale[:, columns]
         median = latent_quantiles(loc, scale, torch.full_like(loc, 0.5))
         distance = latent_quantiles(loc, scale, levels.to(loc.device)) - median
         return self._to_units((median + self._factor(columns) * distance).clamp(0, 1), columns)
 
     def draw(self, normal):
-        """Draw canopies, and compute all of their traits.
-
-        The variables of a canopy depend on one another by a normal copula.
-
-        Parameters
-        ----------
-        normal : tensor of shape (n, n_draws, n_variables)
-            Independent standard normal numbers.
-
-        Returns
-        -------
-        traits : tensor of shape (n, n_draws, n_traits)
-        """
+        """See :class:`Posterior`. The variables depend on one another by a normal copula."""
         levels = torch.special.ndtr(normal @ self.module.copula_factor.to(normal).mT)
         variables = self.quantiles(levels.transpose(0, 1), list(range(self.n_variables)))
         return self.decoder.append_derived(variables.transpose(0, 1), self.geometry.unsqueeze(1))

@@ -7,11 +7,12 @@ import torch
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array, validate_data
 
-from sklearn_sits._warnings import warn_user
+from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.physics import Sensor
 from sklearn_sits.physics.checks import check_degrees, check_values
-from sklearn_sits.series.checks import check_content, check_numeric, first_index
+from sklearn_sits.series.checks import check_numeric
+from sklearn_sits.series.content import check_content, first_index
 
 __all__ = ["Spectra", "check_reflectances", "evenly_spaced_sensor"]
 
@@ -96,9 +97,11 @@ n_angles)
     X = X.reshape(-1, X.shape[-1])
     is_missing = np.isnan(X).any(axis=1)
     if dates is None and is_missing.any():
-        warn_user(
-            f"{np.count_nonzero(is_missing)} of {len(X)} spectra have NaN and are not used.",
+        warn_counted(
+            "{missing} of {total} spectra have NaN and are not used.",
             DataQualityWarning,
+            missing=np.count_nonzero(is_missing),
+            total=len(X),
         )
     if dates is not None:
         is_missing |= np.isnan(dates).ravel()
@@ -233,15 +236,17 @@ def _warn_of_spectra(reflectances, angles, is_bad, decoder):
     names = [f"column {i}" for i in range(len(values))]
     is_out = ~np.isfinite(values)
     if decoder is not None:
-        limits = f"within {_LOWEST} and {_HIGHEST}, and angles within their bounds"
+        limits = f"reflectances within {_LOWEST} and {_HIGHEST}, and angles within their bounds"
         names = [*decoder.bands, *(angle.name for angle in decoder.geometry)]
         low = np.array([_LOWEST] * len(decoder.bands) + [a.low for a in decoder.geometry])
         high = np.array([_HIGHEST] * len(decoder.bands) + [a.high for a in decoder.geometry])
         is_out = ~((values >= low) & (values <= high))
     (column,) = first_index(is_out)
-    warn_user(
-        f"{np.count_nonzero(is_bad)} of {len(is_bad)} spectra count as not observed, because "
-        f"reflectances must be {limits}. The first one is spectrum {first}, with "
-        f"{names[column]} = {values[column]:.4g}.",
+    warn_counted(
+        "{unusable} of {total} spectra count as not observed, because values must be "
+        f"{limits}.",
         DataQualityWarning,
+        detail=f"The first one is spectrum {first}, with {names[column]} = {values[column]:.4g}.",
+        unusable=np.count_nonzero(is_bad),
+        total=len(is_bad),
     )

@@ -3,6 +3,7 @@
 import torch
 
 from sklearn_sits.nn.time_prior import smooth
+from sklearn_sits.vae.posterior import Posterior
 
 __all__ = ["TIME_SCALES", "SeriesPosterior", "find_time_scale", "to_log"]
 
@@ -11,7 +12,7 @@ TIME_SCALES = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)  # days
 _OFFSET = 0.02
 
 
-class SeriesPosterior:
+class SeriesPosterior(Posterior):
     """Distributions of traits that change smoothly, at all dates with and without a spectrum.
 
     The uncertainty of a trait grows with its value, as does its change from date to date.
@@ -59,34 +60,8 @@ class SeriesPosterior:
         latents = (logarithms.exp() - _OFFSET).clamp(0, 1)
         return torch.lerp(self.low.double()[columns], self.high.double()[columns], latents)
 
-    def mean(self, columns):
-        """Return the means of some traits.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        mean : tensor of shape (n_known, n_columns)
-            In the units of the traits.
-        """
-        return self.moments(columns)[0]
-
     def moments(self, columns):
-        """Return the means and standard deviations of some traits.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        mean, std : tensor of shape (n_known, n_columns)
-            In the units of the traits.
-        """
+        """See :class:`Posterior`."""
         mean, std = self._smooth_logarithms(columns)
         # Moments of the log-normal distribution.
         log_mean, relative_std = mean + 0.5 * std.square(), torch.expm1(std.square()).sqrt()
@@ -95,35 +70,12 @@ class SeriesPosterior:
         return self._to_units(log_mean, columns), width * latent_std
 
     def quantiles(self, levels, columns):
-        """Return quantiles of some traits.
-
-        Parameters
-        ----------
-        levels : tensor of shape (n_levels, 1, 1) or (n_levels, n_known, n_columns)
-            Probabilities.
-        columns : list of int
-            Positions of the traits.
-
-        Returns
-        -------
-        values : tensor of shape (n_levels, n_known, n_columns)
-            Within the bounds.
-        """
+        """See :class:`Posterior`."""
         mean, std = self._smooth_logarithms(columns)
         return self._to_units(mean + std * torch.special.ndtri(levels.to(mean)), columns)
 
     def draw(self, normal):
-        """Draw canopies, each date by itself, and compute all of their traits.
-
-        Parameters
-        ----------
-        normal : tensor of shape (n_known, n_draws, n_variables)
-            Independent standard normal numbers.
-
-        Returns
-        -------
-        traits : tensor of shape (n_known, n_draws, n_traits)
-        """
+        """See :class:`Posterior`. Each date has draws of its own."""
         decoder = self.single.decoder
         columns = list(range(len(decoder.variables)))
         mean, std = (values.unsqueeze(1) for values in self._smooth_logarithms(columns))

@@ -95,7 +95,7 @@ class TraitTraining(AutoEncoderTraining):
         self.simulator.decoder.to(self.device)
         seed = int(torch.randint(2**31, (), generator=self.generator))
         self._draw_generator = torch.Generator(self.device).manual_seed(seed)
-        with self.make_bar() as bar:
+        with self._make_bar() as bar:
             for attempt in range(1, _MAX_ATTEMPTS + 1):
                 history = self.run(bar)
                 if not self._has_collapsed():
@@ -111,39 +111,16 @@ class TraitTraining(AutoEncoderTraining):
         self.module.encoder.cpu().reset(self._inputs, self.generator)
 
     def simulated_loss(self, n):
-        """Return the negative log-likelihood of the traits of simulations, twice.
-
-        Parameters
-        ----------
-        n : int
-            Number of simulations.
-
-        Returns
-        -------
-        loss, reported : tensor of shape ()
-        """
-        chosen = self.choose(len(self._clean), n)
+        """See :class:`AutoEncoderTraining`."""
+        chosen = self._choose(len(self._clean), n)
         noisy = self.simulator.add_noise(self._clean[chosen], self.generator)
         loc, scale = self.module(noisy, self._known[chosen])
         nll = latent_nll(loc, scale, self._latents[chosen]).sum(-1).mean()
         return nll, nll
 
     def observed_loss(self, n):
-        """Return the parts of the loss of observed spectra.
-
-        Parameters
-        ----------
-        n : int
-            Number of spectra.
-
-        Returns
-        -------
-        nll, kl, rest : tensor of shape ()
-            Of the reconstruction, the divergence of the regularised variables, and the negative
-            log-likelihood of derived traits: they have no part in the decoder, and follow the
-            draws.
-        """
-        chosen, k = self.choose(len(self._spectra), n), self._n_variables
+        """See :class:`AutoEncoderTraining`. Derived traits follow the draws of the variables."""
+        chosen, k = self._choose(len(self._spectra), n), self._n_variables
         x, angles = self._spectra[chosen], self._angles[chosen]
         loc, scale = self.module(x, angles[:, : self.simulator.n_angles])
         geometry = angles if self.simulator.n_angles else self._nominal

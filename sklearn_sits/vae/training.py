@@ -75,11 +75,33 @@ class AutoEncoderTraining(ABC):
 
     @abstractmethod
     def simulated_loss(self, n):
-        """Return the loss of `n` simulations, and its part that the history reports."""
+        """Compute the loss of simulations.
+
+        Parameters
+        ----------
+        n : int
+            Number of simulations.
+
+        Returns
+        -------
+        loss, reported : tensor of shape ()
+            Negative log-likelihood to minimise, and the part of it that the history reports.
+        """
 
     @abstractmethod
     def observed_loss(self, n):
-        """Return of `n` observations the negative log-likelihood, the divergence, and the rest."""
+        """Compute the parts of the loss of observations.
+
+        Parameters
+        ----------
+        n : int
+            Number of observations.
+
+        Returns
+        -------
+        nll, kl, rest : tensor of shape ()
+            Negative log-likelihood of the reconstruction, divergence, and other terms.
+        """
 
     @abstractmethod
     def reset(self):
@@ -114,13 +136,13 @@ class AutoEncoderTraining(ABC):
         module.eval()
         return history
 
-    def make_bar(self):
+    def _make_bar(self):
         """Return the progress bar of a training."""
         settings = self.settings
         total = settings.pretrain_iter + settings.max_iter * settings.uses_observations
         return tqdm(total=total, disable=not settings.verbose, unit="step")
 
-    def choose(self, n_rows, n):
+    def _choose(self, n_rows, n):
         """Draw `n` row numbers below `n_rows`, a tensor on the device."""
         return torch.randint(n_rows, (n,), generator=self.generator).to(self.device)
 

@@ -10,13 +10,15 @@ import cubes
 import dask
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
+from affine import Affine
 from cubes import PerDate, make_cube, make_options
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 
 from sklearn_sits import LinearInterpolator
-from sklearn_sits.raster import open_map, pack_cube, predict_raster, write_map
+from sklearn_sits.raster import export_geotiff, open_map, pack_cube, predict_raster, write_map
 
 CHUNKS = {"x": 4, "y": 3}
 N_CHUNKS = 9
@@ -111,6 +113,30 @@ def test_coordinates_read_from_a_store(cube, options, forest, tmp_path):
     np.testing.assert_array_equal(write_map(raster, tmp_path / "map.zarr", progress=False), raster)
 
 
+class Spec:
+    """Object that a library leaves in the attributes of a cube."""
+
+
+def test_attributes_that_cannot_be_stored(cube, options, forest, tmp_path):
+    """As stackstac leaves them; a transform does not hold for a part of the cube."""
+    objects = {"transform": Affine(10, 0, 0, 0, -10, 0), "spec": Spec(), "resolution": 10}
+    stacked = cube.drop_vars("spatial_ref").assign_attrs(crs="epsg:32631", **objects)
+    raster = predict_raster(forest, stacked, **options)
+    assert raster.attrs["crs"] == "epsg:32631"
+    assert not set(objects) & set(raster.attrs)
+    write_map(raster, tmp_path / "map.zarr", progress=False)
+    export_geotiff(tmp_path / "map.zarr", tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.crs.to_epsg() == 32631
+        assert file.transform.almost_equals(Affine(10, 0, 399_995, 0, -10, 5_000_005))
+    kept = {"sensors": ["A", "B"], "step": np.float32(2), "legend": {"wheat": 1}, "year": 2024}
+    raster = raster.assign_attrs(spec=Spec(), affine=Affine(1, 0, 0, 0, 1, 0), **kept)
+    with pytest.warns(UserWarning, match=r"attributes \['spec', 'affine'\] of raster are left out"):
+        written = write_map(raster, tmp_path / "other.zarr", progress=False)
+    assert {name: written.attrs[name] for name in kept} == kept
+    assert "spec" in raster.attrs
+
+
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])
 def test_resume(raster, tmp_path, scheduler, capsys):
     expected = write_map(raster, tmp_path / "whole.zarr", progress=False)
@@ -166,7 +192,9 @@ def test_another_map_is_refused(cube, options, forest, raster, tmp_path, finishe
         "coordinates than": predict_raster(forest, shifted, **{**other, "valid": valid}),
         "chunks than": predict_raster(forest, cube.chunk(x=5), **other),
         "shape, coordinates": raster.isel(x=slice(8)),
-        "attributes than": raster.assign_attrs(mask="SCL 4"),
+        r"attributes \(mask is missing instead of \"SCL 4\"\) than": raster.assign_attrs(
+            mask="SCL 4"
+        ),
     }
     for match, changed in changes.items():
         with pytest.raises(ValueError, match=f"was made with other .*{match}"):

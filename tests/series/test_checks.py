@@ -175,7 +175,7 @@ def test_check_sits_bad_arrays(X, error, match):
 
 @pytest.mark.parametrize("block_bytes", [1, 2**21])
 def test_check_sits_bad_content(X, block_bytes, monkeypatch):
-    monkeypatch.setattr("sklearn_sits.series.checks._BLOCK_BYTES", block_bytes)
+    monkeypatch.setattr("sklearn_sits.series.content._BLOCK_BYTES", block_bytes)
     for channel in (0, 2):
         bad = X.copy()
         bad[4, 1, channel] = np.inf
