@@ -41,7 +41,10 @@ def public_methods():
 
 
 def own_methods(cls):
-    """Return the public methods of a class that this package wrote, inherited or not."""
+    """Return the public methods of a class that this package wrote, inherited or not.
+
+    Without those that override a method and refer to a public function that is documented.
+    """
     members = inspect.getmembers(
         cls, lambda member: inspect.isfunction(member) or inspect.ismethod(member)
     )
@@ -51,7 +54,13 @@ def own_methods(cls):
         # Other packages document theirs.
         if not name.startswith("_") and member.__module__.split(".")[0] == "sklearn_sits"
         if inspect.isfunction(member) or inspect.ismethod(member)
+        if not _refers(member)
     ]
+
+
+def _refers(method):
+    found = re.fullmatch(r"See :func:`~([\w.]+)`\.", method.__doc__ or "")
+    return found is not None and found[1] in public_objects()
 
 
 def sections(obj):
