@@ -43,7 +43,7 @@ def public_methods():
 def own_methods(cls):
     """Return the public methods of a class that this package wrote, inherited or not.
 
-    Without those that override a method and refer to a public function that is documented.
+    Without those that override a method and refer to the documented one.
     """
     members = inspect.getmembers(
         cls, lambda member: inspect.isfunction(member) or inspect.ismethod(member)
@@ -59,8 +59,7 @@ def own_methods(cls):
 
 
 def _refers(method):
-    found = re.fullmatch(r"See :func:`~([\w.]+)`\.", method.__doc__ or "")
-    return found is not None and found[1] in public_objects()
+    return re.match(r"See :(class|func|meth):`[~\w.]+`", method.__doc__ or "") is not None
 
 
 def sections(obj):
