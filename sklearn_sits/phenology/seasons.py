@@ -9,7 +9,7 @@ from sklearn_sits._warnings import warn_user
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.physics import Prior
 from sklearn_sits.physics.double_logistic import LAST_DAY, PHENOLOGY, PHENOLOGY_PRIORS
-from sklearn_sits.series.checks import first_index
+from sklearn_sits.series.content import first_index
 
 __all__ = [
     "check_channel",

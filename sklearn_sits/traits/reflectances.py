@@ -11,7 +11,8 @@ from sklearn_sits._warnings import warn_user
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.physics import Sensor
 from sklearn_sits.physics.checks import check_degrees, check_values
-from sklearn_sits.series.checks import check_content, check_numeric, first_index
+from sklearn_sits.series.checks import check_numeric
+from sklearn_sits.series.content import check_content, first_index
 
 __all__ = ["Spectra", "check_reflectances", "evenly_spaced_sensor"]
 

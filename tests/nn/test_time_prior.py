@@ -50,9 +50,7 @@ def test_equals_the_dense_gaussian(series):
 def test_evidence(series):
     dates, mean, std = series
     rates = (RATE, 5 * RATE)
-    found = [
-        smooth(dates, mean, std, **(WALK | {"rate": rate}))[2] for rate in rates
-    ]
+    found = [smooth(dates, mean, std, **(WALK | {"rate": rate}))[2] for rate in rates]
     for i in range(N):
         for k in range(K):
             expected = [
@@ -92,9 +90,7 @@ def test_order_of_dates(series):
     dates, mean, std = series
     order = torch.randperm(T, generator=torch.Generator().manual_seed(1))
     straight = smooth(dates, mean, std, **WALK)
-    found = smooth(
-        dates[:, order], mean[:, order], std[:, order], **WALK
-    )
+    found = smooth(dates[:, order], mean[:, order], std[:, order], **WALK)
     assert_close(found[0], straight[0][:, order])
     assert_close(found[1], straight[1][:, order])
     assert_close(found[2], straight[2])
