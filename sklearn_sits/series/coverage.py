@@ -84,7 +84,8 @@ def find_limits(estimator, n_channels, dtype):
         largest[1:] = np.abs(ranges).max(axis=1)
     # A channel without values, or of zeros only.
     largest[np.isnan(largest) | (largest == 0)] = 1.0
-    return np.minimum(_TOO_LARGE * largest, np.finfo(dtype).max).astype(dtype)
+    with np.errstate(over="ignore"):
+        return np.minimum(_TOO_LARGE * largest, np.finfo(dtype).max).astype(dtype)
 
 
 def warn_outside_coverage(estimator, sample, static_channels=()):
@@ -143,6 +144,8 @@ def _warn_about_dates(name, dates, days):
     )
 
 
+# Ranges and medians of values near the largest number may be infinite.
+@np.errstate(over="ignore", invalid="ignore")
 def _warn_about_medians(name, slots, bands, ranges):
     values = (slots[:, band] for band in bands)
     medians = [np.median(v[seen]) if (seen := ~np.isnan(v)).any() else np.nan for v in values]
