@@ -237,5 +237,6 @@ def test_values_near_the_limits_of_the_type(scale):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert np.isfinite(interpolator.transform(X)).all()
-    _, message = caught(interpolator.transform, -1e4 * X)
+    X[..., 1] *= -1e4
+    _, message = caught(interpolator.transform, X)
     assert "channel 1 has the median" in message
