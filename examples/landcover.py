@@ -2,10 +2,10 @@
 Tree cover classes from a cloudy Sentinel-2 time series
 =======================================================
 
-One year of Sentinel-2 over a forest in Romania, half of it under clouds, is classified into
-three classes of tree cover. Four classifiers take the same array: dates, bands, NaN for clouds.
-Two of them learn how to interpolate the series together with the classification, two get
-series that were interpolated linearly beforehand.
+This example classifies one year of Sentinel-2 over a forest in Romania into three classes of tree
+cover. Clouds hide half of the observations. Four classifiers take the same array: dates, bands, NaN
+for clouds. Two of them learn the interpolation together with the classification; the other two
+receive series that were interpolated linearly.
 """
 
 import sys
@@ -35,18 +35,18 @@ torch.set_num_threads(1)
 # %%
 # Data
 # ----
-# The reference, the tree cover density of Copernicus, is of 2018: so is the series. The last two
-# channels are easting and northing. They are left out for every classifier: whole blocks are held
-# out below, and the position of a block says nothing about the tree cover of the others.
+# The reference is the Copernicus tree cover density of 2018, so the series are from 2018 too. The
+# last two channels are easting and northing. No classifier receives them: whole blocks are held out
+# below, and the position of a block carries no information about the tree cover of the others.
 romania = load_romania(years=2018)
 X = romania.data[..., :-2]
 clear = ~np.isnan(X[..., 1])
 print(f"X {X.shape}: {len(X)} pixels, {X.shape[1]} dates, date and {X.shape[2] - 1} bands")
 print(f"Clear dates per pixel: {clear.sum(1).min()} to {clear.sum(1).max()}")
 
-# Half of the pixels have more than 77 % tree cover, so that even cuts of 0 to 100 % would leave
-# nearly all of them in one class. Open and closed forest part at 60 % (FAO's land cover
-# classification puts the limit at 60 to 70 %), and closed forest is halved at 80 %.
+# Half of the pixels have more than 77 % tree cover, so equal parts of 0 to 100 % would put nearly
+# all of them in one class. We separate open from closed forest at 60 % (the limit in FAO's land
+# cover classification is 60 to 70 %) and divide closed forest at 80 %.
 class_names = ["open, below 60 %", "closed, 60 to 80 %", "dense, 80 % and more"]
 y = np.digitize(romania.target, [60, 80])
 for name, count in zip(class_names, np.bincount(y), strict=True):
@@ -55,8 +55,8 @@ for name, count in zip(class_names, np.bincount(y), strict=True):
 # %%
 # Validation
 # ----------
-# Neighbouring pixels are alike. Drawn at random, the pixels of the test would have neighbours in
-# training, and the scores would be too good. Here, squares of 200 m are held out as a whole.
+# Neighbouring pixels are alike. With a random split, test pixels would have neighbours in the
+# training set, and the scores would be too good. We therefore hold out whole squares of 200 m.
 BLOCK = 10  # pixels of 20 m
 n_rows, n_columns = romania.shape
 row, column = np.divmod(np.arange(len(X)), n_columns)
@@ -111,7 +111,7 @@ for name, classifier in classifiers.items():
 # %%
 # Maps
 # ----
-# The entropy of the probabilities tells where the map should not be trusted.
+# The entropy of the probabilities shows where the map is uncertain.
 p = proba["mTAN + SVGP"]
 predicted = p.argmax(1)
 entropy = -(p * np.log2(np.maximum(p, 1e-12))).sum(1)
@@ -146,9 +146,9 @@ print(f"\nMaps written to {path}")
 # %%
 # From the cube to a map
 # ----------------------
-# The final classifier is fitted on all blocks, and predicts every pixel of an xarray cube, chunk by
-# chunk, into a Zarr store; a run that is killed continues where it stopped. Day 0 moves along with
-# the year: that of the training data is 1970-01-01.
+# The final classifier is fitted on all blocks. It predicts every pixel of an xarray cube, chunk by
+# chunk, into a Zarr store; an interrupted run continues where it stopped. Day 0 of the training
+# data is 1970-01-01; for the map of the next year it moves by one year.
 model = MTANSVGPClassifier(random_state=0).fit(X, y)
 with data.romania_20m() as cube:
     cube = cube.load().chunk(x=25, y=25)

@@ -1,10 +1,10 @@
 """
-Spectra of a canopy and what Sentinel-2 sees of them
-====================================================
+Spectra of a canopy and the bands of Sentinel-2
+===============================================
 
-PROSAIL computes the reflectance of a canopy from 400 to 2500 nm, and a sensor sees averages of it
-in bands. Leaf area and chlorophyll change different parts of the spectrum: this is what a
-retrieval lives on.
+PROSAIL computes the reflectance of a canopy from 400 to 2500 nm, and a sensor measures averages of
+it in bands. Leaf area and chlorophyll change different parts of the spectrum, which makes their
+retrieval possible.
 """
 
 import sys
@@ -16,9 +16,9 @@ import torch
 from sklearn_sits.physics import VARIABLES, Prosail
 
 # %%
-# One canopy, and the two variables that are changed
-# --------------------------------------------------
-# Each row of variables is a canopy. All of them are seen by the same sensor under the same sun:
+# One canopy with two variables that change
+# -----------------------------------------
+# Each row of variables is a canopy. All canopies have the same sensor and the same sun, because
 # leading dimensions broadcast.
 model = Prosail("Sentinel-2A")
 names = [variable.name for variable in VARIABLES]
@@ -41,7 +41,7 @@ panels = {
 # %%
 # Spectra, and the bands at their mean wavelengths
 # ------------------------------------------------
-# The gradient with respect to a variable tells which bands carry it.
+# The gradient with respect to a variable shows which bands carry information about it.
 wavelengths = np.arange(400, 2501)
 figure, axes = plt.subplots(2, 1, figsize=(9, 8), sharex=True, layout="constrained")
 print("Change of reflectance per unit of each variable, at LAI 3 and Cab 45")

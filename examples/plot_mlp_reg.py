@@ -2,9 +2,9 @@
 Leaf area and chlorophyll from Sentinel-2, learnt from simulations
 ==================================================================
 
-A small neural network is trained on canopies simulated with PROSAIL, and needs no field
-measurements: the usual way to map biophysical variables (Weiss et al.; MLP-Reg in Zérah et al.
-2024). All of it is scikit-learn.
+A small neural network is trained on canopies that PROSAIL simulates, and needs no field
+measurements. This is a common way to map biophysical variables (Weiss et al.; MLP-Reg in Zérah et
+al. 2024). The network comes from scikit-learn.
 """
 
 import sys
@@ -30,7 +30,7 @@ X_test, y_test = make_prosail(2_000, targets=list(targets), random_state=1)
 # %%
 # A network for both targets
 # --------------------------
-# They differ by two orders of magnitude: without scaling, the loss would see CCC alone.
+# The targets differ by two orders of magnitude. Without scaling, CCC would dominate the loss.
 network = make_pipeline(
     StandardScaler(),
     MLPRegressor(hidden_layer_sizes=(64, 64), early_stopping=True, random_state=0),
@@ -41,8 +41,8 @@ predicted = model.predict(X_test)
 # %%
 # Predicted against true
 # ----------------------
-# Dense canopies saturate: beyond an LAI of about 5 the spectrum hardly changes, and a network
-# that minimises the squared error answers with the mean of what is possible.
+# Dense canopies saturate: beyond an LAI of about 5 the spectrum hardly changes. A network that
+# minimises the squared error then predicts the mean of the LAI values that fit the spectrum.
 figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
 for axis, (name, unit), true, found in zip(
     axes, targets.items(), y_test.T, predicted.T, strict=True

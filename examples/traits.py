@@ -2,9 +2,9 @@
 Leaf area index from a Sentinel-2 time series
 =============================================
 
-One year of Sentinel-2 over a forest in Romania becomes maps and series of the leaf area index
-(LAI), with their uncertainty, without a single measurement on the ground: at first by weights
-that come with the package, then by an auto-encoder that has also seen these spectra.
+This example turns one year of Sentinel-2 over a forest in Romania into maps and series of the leaf
+area index (LAI) with their uncertainty, without any measurement on the ground. It first uses the
+weights that come with the package, then an auto-encoder that was also fitted to these spectra.
 """
 
 import sys
@@ -26,9 +26,9 @@ torch.set_num_threads(1)
 # %%
 # Data
 # ----
-# Four bands, NaN where there are clouds. The canopy model needs to know where the sun is: its
-# zenith follows from the latitude, the day, and the local solar time at which Sentinel-2 passes.
-# The file does not tell the angles of the sensor; near nadir they matter little.
+# The series have four bands, with NaN for clouds. The canopy model needs the position of the sun;
+# its zenith follows from the latitude, the day, and the local solar time at which Sentinel-2
+# passes. The file does not contain the angles of the sensor, which matter little near nadir.
 LATITUDE, SOLAR_TIME = 45.6, 10.5
 VIEW_ZENITH, RELATIVE_AZIMUTH = 5.0, 90.0
 
@@ -52,8 +52,8 @@ print(f"{clear.mean():.0%} of the observations are clear")
 # %%
 # Ready to use
 # ------------
-# `time_scale` lets the dates of a pixel help one another: the LAI of a forest does not jump from
-# week to week. A cloudy date gets what the dates around it tell, with a larger uncertainty.
+# The LAI of a forest does not jump from week to week. With `time_scale`, every date of a pixel
+# borrows information from its neighbours; a cloudy date has a larger uncertainty.
 BANDS = ("B3", "B4", "B8A", "B11")
 TIME_SCALE = 60.0  # days
 models = {"shipped weights": load_prosail_vae(bands=BANDS, time_scale=TIME_SCALE)}
@@ -61,7 +61,7 @@ models = {"shipped weights": load_prosail_vae(bands=BANDS, time_scale=TIME_SCALE
 # %%
 # Fitted to the place
 # -------------------
-# The same, after an encoder has learned to reconstruct these very spectra.
+# The second model has also learned to reconstruct the spectra of this place.
 start = time.perf_counter()
 models["fitted to the spectra"] = ProsailVAERegressor(
     bands=BANDS, time_scale=TIME_SCALE, random_state=0
@@ -84,7 +84,8 @@ for name, model in models.items():
 # %%
 # Maps and series
 # ---------------
-# The days with the fewest clouds in spring, summer and autumn; below, two pixels through the year.
+# The maps show the days with the fewest clouds in spring, summer and autumn. Below them are the
+# series of two pixels.
 SEASONS = {"spring": (80, 130), "summer": (170, 230), "autumn": (270, 320)}
 chosen = {}
 for season, (first, last) in SEASONS.items():
@@ -129,8 +130,8 @@ print(f"\nMaps and series written to {path}")
 # %%
 # From the cube to a map
 # ----------------------
-# The same for every pixel of an xarray cube, chunk by chunk, into a Zarr store. The angles are
-# layers with dates; the metadata of the scenes would give them for each pixel, too.
+# The model predicts every pixel of an xarray cube, chunk by chunk, into a Zarr store. The angles
+# are layers with dates. With the metadata of the scenes, they could also differ between pixels.
 with data.romania_20m() as cube:
     cube = cube.sel(time="2018").load().chunk(x=25, y=25)
 layers = {

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 
 from sklearn_sits import __version__
 from sklearn_sits.cli import map as map_command
@@ -22,17 +23,6 @@ def main(arguments=None):
     SystemExit
         With code 2 if the input is wrong, after one line that gives the reason, with 130 if the
         command is interrupted, and with 0 after ``--help`` and ``--version``.
-
-    Examples
-    --------
-    >>> from sklearn_sits.__main__ import main
-    >>> try:
-    ...     main(["--version"])
-    ... except SystemExit as stop:
-    ...     code = stop.code
-    0.1.0.dev0
-    >>> code
-    0
     """
     parser = argparse.ArgumentParser("python -m sklearn_sits", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=__version__)
@@ -42,8 +32,15 @@ def main(arguments=None):
     )
     map_command.add_arguments(command)
     args = parser.parse_args(arguments)
+
+    def show(message, *place, **options):
+        sys.stderr.write(f"{command.prog}: warning: {map_command.say_options(str(message))}\n")
+
     try:
-        map_command.make_map(args)
+        with warnings.catch_warnings():
+            # The line of the code is of no use to the user of a command.
+            warnings.showwarning = show
+            map_command.make_map(args)
     except (ImportError, OSError, TypeError, ValueError) as error:
         message = map_command.say_options(" ".join(str(error).split()))
         command.exit(2, f"{command.prog}: error: {message}\n")

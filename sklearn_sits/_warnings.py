@@ -9,7 +9,7 @@ from typing import NamedTuple
 __all__ = ["CollectedWarning", "collect_warnings", "is_collecting", "warn_counted", "warn_user"]
 
 # Modules whose frames stand between the user's line and ours.
-_SKIPPED = {"sklearn_sits", "sklearn", "contextlib"}
+_SKIPPED = {"sklearn_sits", "sklearn", "joblib", "contextlib"}
 
 _collected = ContextVar("collected", default=None)
 

@@ -41,19 +41,6 @@ def load_model(path, trust=(), *, trust_pickle=False):
     ValueError
         If it is not a skops file and `trust_pickle` is False, cannot be read, or holds types that
         are not trusted or an object that is not an estimator.
-
-    Examples
-    --------
-    >>> import os, tempfile
-    >>> import skops.io
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from sklearn_sits.cli.model_file import load_model
-    >>> model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = os.path.join(folder, "model.skops")
-    ...     skops.io.dump(model, path)
-    ...     load_model(path).predict([[0.9]])
-    array([1])
     """
     path = Path(path)
     if not path.is_file():

@@ -1,15 +1,15 @@
-"""An encoder with what simulations have shown about its errors."""
+"""An encoder with the statistics of its errors on simulations."""
 
 import torch
 from torch import nn
 
-from sklearn_sits.nn.vae import latent_std
+from sklearn_sits.nn.latents import latent_moments
 
 __all__ = ["CalibratedEncoder"]
 
 
 class CalibratedEncoder(nn.Module):
-    """An encoder and the buffers by which its distributions are widened and joined in time.
+    """An encoder, and the buffers that widen its distributions and relate them to one another.
 
     Parameters
     ----------
@@ -19,34 +19,39 @@ class CalibratedEncoder(nn.Module):
         Number of bands.
     n_latents : int
         Number of latents.
-    before : torch.nn.Module or None, default=None
-        The encoder before it has seen anything but simulations.
+    n_variables : int
+        Number of latents that are variables of the decoder; the others follow from them.
+    pretrained_encoder : torch.nn.Module or None, default=None
+        The encoder at the time when it had seen nothing but simulations.
 
     Attributes
     ----------
     whitening : Tensor of shape (n_bands, n_bands)
         Makes the residuals of simulations white.
-    typical : Tensor of shape ()
+    median_residual : Tensor of shape ()
         Median over simulations of the root mean square of their white residuals.
-    widening : Tensor of shape (n_latents,)
-        Factor on the intervals that makes those of simulations right.
-    labelled : Tensor of shape (n_latents,)
-        Factor on the standard deviations that measurements ask for.
-    spread : Tensor of shape (n_latents,)
+    simulation_factor : Tensor of shape (n_latents,)
+        Factor on the widths that gives the intervals of simulations their coverage.
+    measurement_factor : Tensor of shape (n_latents,)
+        Factor on the standard deviations that is learned from measurements.
+    log_std : Tensor of shape (n_latents,)
         Standard deviation of the logarithms of the latents of simulations.
-    shared : Tensor of shape (n_latents,)
+    error_correlation : Tensor of shape (n_latents,)
         Share of the variance of the errors that the dates of a series have in common.
+    copula_factor : Tensor of shape (n_variables, n_variables)
+        Cholesky factor of the correlations between the errors of the variables of a spectrum.
     """
 
-    def __init__(self, encoder, n_bands, n_latents, before=None):
+    def __init__(self, encoder, n_bands, n_latents, n_variables, pretrained_encoder=None):
         super().__init__()
-        self.encoder, self.before = encoder, before
+        self.encoder, self.pretrained_encoder = encoder, pretrained_encoder
         self.register_buffer("whitening", torch.eye(n_bands))
-        self.register_buffer("typical", torch.ones(()))
-        self.register_buffer("widening", torch.ones(n_latents))
-        self.register_buffer("labelled", torch.ones(n_latents))
-        self.register_buffer("spread", torch.ones(n_latents))
-        self.register_buffer("shared", torch.zeros(n_latents))
+        self.register_buffer("median_residual", torch.ones(()))
+        self.register_buffer("simulation_factor", torch.ones(n_latents))
+        self.register_buffer("measurement_factor", torch.ones(n_latents))
+        self.register_buffer("log_std", torch.ones(n_latents))
+        self.register_buffer("error_correlation", torch.zeros(n_latents))
+        self.register_buffer("copula_factor", torch.eye(n_variables))
 
     def forward(self, spectra, angles):
         """Encode spectra.
@@ -55,37 +60,36 @@ class CalibratedEncoder(nn.Module):
         ----------
         spectra : tensor of shape (n, n_bands)
             Reflectances.
-        angles : tensor of shape (n, 3) or (n, 0)
+        angles : tensor of shape (n, n_angles)
             Angles in degrees, which the encoder sees as cosines.
 
         Returns
         -------
         loc, scale : tensor of shape (n, n_latents)
         """
-        return self.encoder(_inputs(spectra, angles))
+        return self.encoder(_to_inputs(spectra, angles))
 
-    def narrowed(self, spectra, angles, std):
-        """Compute how much wider the distributions were before.
+    def pretraining_width_ratio(self, spectra, angles, std):
+        """Compute how much wider the distributions of the pretrained encoder are.
 
-        To reconstruct spectra narrows distributions, but is no evidence on latents.
+        Training on spectra makes distributions narrower without adding evidence about latents.
 
         Parameters
         ----------
         spectra : tensor of shape (n, n_bands)
             Reflectances.
-        angles : tensor of shape (n, 3) or (n, 0)
+        angles : tensor of shape (n, n_angles)
             Angles in degrees.
         std : tensor of shape (n, n_latents)
             Standard deviations.
 
         Returns
         -------
-        factor : tensor of shape (n, n_latents)
+        ratio : tensor of shape (n, n_latents)
             At least one.
         """
-        if self.before is None:
-            return torch.ones_like(std)
-        return (latent_std(*self.before(_inputs(spectra, angles))) / std).clamp_min(1.0)
+        before = latent_moments(*self.pretrained_encoder(_to_inputs(spectra, angles)))[1]
+        return (before / std).clamp_min(1.0)
 
     def misfit(self, residuals):
         """Compute how much larger residuals are than those of simulations.
@@ -101,7 +105,7 @@ class CalibratedEncoder(nn.Module):
             About one for spectra that the model can produce.
         """
         square = (residuals @ self.whitening).square().mean(1)
-        return torch.sqrt((1 + square) / (1 + self.typical.square()))
+        return torch.sqrt((1 + square) / (1 + self.median_residual.square()))
 
     def learn_residuals(self, residuals):
         """Set the scale of residuals.
@@ -116,8 +120,8 @@ class CalibratedEncoder(nn.Module):
         covariance += 1e-8 * torch.eye(len(covariance), dtype=covariance.dtype)
         inverse = torch.linalg.inv(torch.linalg.cholesky(covariance)).T
         self.whitening.copy_(inverse)
-        self.typical.copy_((residuals @ inverse).square().mean(1).sqrt().median())
+        self.median_residual.copy_((residuals @ inverse).square().mean(1).sqrt().median())
 
 
-def _inputs(spectra, angles):
+def _to_inputs(spectra, angles):
     return torch.cat([spectra, torch.cos(torch.deg2rad(angles))], dim=1)

@@ -2,6 +2,8 @@
 
 import torch
 
+from sklearn_sits.nn.latents import latent_quantiles
+
 __all__ = ["dependence", "in_order", "sample_dependent"]
 
 
@@ -52,19 +54,13 @@ def sample_dependent(loc, scale, factor, noise):
         Truncated normal distributions on [0, 1]; loc lies within.
     factor : tensor of shape (n, k, k)
         As `dependence` returns it.
-    noise : tensor of shape (n_samples, n, k)
+    noise : tensor of shape (n_draws, n, k)
         Independent standard normal draws.
 
     Returns
     -------
-    values : tensor of shape (n_samples, n, k)
+    values : tensor of shape (n_draws, n, k)
         Values in [0, 1], differentiable in `loc` and `scale`.
     """
-    # Double precision: the probabilities of distant values are next to zero and one.
-    wide_loc, wide_scale = loc.double(), scale.double()
     normal = torch.einsum("nij,snj->sni", factor.double(), noise.double())
-    below = torch.special.ndtr(-wide_loc / wide_scale)
-    above = torch.special.ndtr((1 - wide_loc) / wide_scale)
-    # Inside (0, 1): the quantile function and its slope are infinite at the ends.
-    mass = torch.lerp(below, above, torch.special.ndtr(normal)).clamp(1e-12, 1 - 1e-12)
-    return (wide_loc + wide_scale * torch.special.ndtri(mass)).clamp(0, 1).to(loc.dtype)
+    return latent_quantiles(loc, scale, torch.special.ndtr(normal))

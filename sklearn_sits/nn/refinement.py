@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from sklearn_sits.nn.encoder import ResidualEncoder
+from sklearn_sits.nn.latents import latent_moments
 from sklearn_sits.nn.layers import reset_linear
 
-__all__ = ["Refined", "RefinedEncoder", "latent_moments"]
+__all__ = ["Refined", "RefinedEncoder"]
 
 # Bounds of the standard deviations of the latents, those of the encoder.
 _LOG_MIN, _LOG_MAX = math.log(5e-4), math.log(1.4)
@@ -21,27 +22,6 @@ _LARGEST_STEP, _LARGEST_MOVE = 3.0, 4.0
 # About the size of the inputs of the second network, which are divided by it.
 _TYPICAL_SCALE, _TYPICAL_VARIANCE, _TYPICAL_COUNT = 0.05, 0.03**2, 20.0
 _MIN_VARIANCE = 1e-5
-
-
-def latent_moments(loc, scale):
-    """Compute the moments of truncated normal latents.
-
-    Parameters
-    ----------
-    loc, scale : tensor of shape (n, k)
-        Truncated normal distributions on [0, 1]; loc lies within.
-
-    Returns
-    -------
-    mean, std : tensor of shape (n, k)
-    """
-    low, high = -loc / scale, (1 - loc) / scale
-    below, above = torch.special.ndtr(low), torch.special.ndtr(high)
-    density = 1 / (math.sqrt(2 * math.pi) * (above - below))
-    start, end = density * torch.exp(-0.5 * low * low), density * torch.exp(-0.5 * high * high)
-    shift = start - end
-    variance = 1 + low * start - high * end - shift * shift
-    return loc + scale * shift, scale * variance.clamp_min(0).sqrt()
 
 
 class Refined(NamedTuple):
@@ -68,9 +48,9 @@ class RefinedEncoder(nn.Module):
     """Encoder of the parameters of a known model of the observations.
 
     A first network proposes distributions. The model, linearised at their means, tells what a
-    Bayesian linear regression with these as its prior would make of the residuals; a second
-    network takes this step with a grain of salt, for the observations have been used twice and
-    the model is not linear. Its weights are so few because the model does most of the work.
+    Bayesian linear regression with these as its prior would make of the residuals. A second
+    network learns how far to trust this step, because the observations are used twice and the
+    model is not linear. It has few weights because the model does most of the work.
 
     Parameters
     ----------
@@ -140,7 +120,7 @@ class RefinedEncoder(nn.Module):
             step = step.clamp(-_LARGEST_STEP, _LARGEST_STEP)
             start = torch.logit((point + width * step).clamp(1e-3, 1 - 1e-3))
             log_scale = width.log() + 0.5 * shrinkage
-            seen = [
+            inputs = [
                 4 * (point - 0.5),
                 torch.log(width / _TYPICAL_SCALE),
                 step,
@@ -149,7 +129,7 @@ class RefinedEncoder(nn.Module):
                 torch.log((left / count + _MIN_VARIANCE) / _TYPICAL_VARIANCE),
                 torch.log(count / _TYPICAL_COUNT),
             ]
-        move, factor = self.second(torch.cat(seen, dim=1))
+        move, factor = self.second(torch.cat(inputs, dim=1))
         centre, span = (_LOG_MIN + _LOG_MAX) / 2, _LOG_MAX - _LOG_MIN
         log_scale = log_scale + torch.log(factor) - centre
         # Softly within the bounds.

@@ -8,7 +8,7 @@ __all__ = ["smooth"]
 _DIFFUSE = 1e6
 
 
-def smooth(dates, mean, std, *, rate, shared):
+def smooth(dates, mean, std, *, rate, error_correlation):
     """Combine normal estimates of single dates under a random walk.
 
     The walk is the auto-regressive prior of coefficient one: a change between two dates has mean
@@ -24,7 +24,7 @@ def smooth(dates, mean, std, *, rate, shared):
         Estimates of single dates; an infinite standard deviation where nothing was seen.
     rate : float64 tensor of shape (k,)
         Variance of the change in a day.
-    shared : float64 tensor of shape (k,)
+    error_correlation : float64 tensor of shape (k,)
         Share of the variance of the errors that the dates have in common, in [0, 1).
 
     Returns
@@ -39,9 +39,9 @@ def smooth(dates, mean, std, *, rate, shared):
     steps = dates.gather(1, order).diff(dim=1).unsqueeze(-1) * rate
 
     seen = ~std.isinf()
-    weight = 1 / ((1 - shared) * std.square())
+    weight = 1 / ((1 - error_correlation) * std.square())
     # Both pass through one filter: what the dates have seen, and what the common error adds to it.
-    common = torch.where(seen, std * shared.sqrt(), 0.0)
+    common = torch.where(seen, std * error_correlation.sqrt(), 0.0)
     values = torch.stack([torch.where(seen, mean, 0.0), common])
 
     means, variances, predicted = _filter(values, weight, steps)

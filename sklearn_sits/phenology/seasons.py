@@ -1,13 +1,24 @@
-"""Checks of series of a vegetation index, and what of them belongs to a season."""
+"""Checks of series of a vegetation index, and their cut to a season."""
 
 from numbers import Real
 
 import numpy as np
 from sklearn.utils import gen_batches
 
+from sklearn_sits._warnings import warn_user
+from sklearn_sits.exceptions import DataQualityWarning
+from sklearn_sits.physics import Prior
 from sklearn_sits.physics.double_logistic import LAST_DAY, PHENOLOGY, PHENOLOGY_PRIORS
+from sklearn_sits.series.content import first_index
 
-__all__ = ["check_channel", "check_priors", "check_start", "season_slots", "usable_series"]
+__all__ = [
+    "check_channel",
+    "check_index",
+    "check_priors",
+    "check_start",
+    "season_slots",
+    "usable_series",
+]
 
 _FIRST_DAY = PHENOLOGY[2].low
 _YEAR = 365.0
@@ -57,38 +68,50 @@ def check_priors(priors):
 
     Parameters
     ----------
-    priors : mapping of str to (float, float) or None
-        Bounds of uniform distributions, by the names of `PHENOLOGY_PRIORS`.
+    priors : "wide" or mapping of str to Prior or (float, float)
+        Uniform distributions, or their bounds, by the names of `PHENOLOGY_PRIORS`.
 
     Returns
     -------
     priors : dict of str to (float, float)
+        Bounds of all parameters.
 
     Raises
     ------
+    TypeError
+        If an entry is neither a uniform `Prior` nor two bounds.
     ValueError
         If a name is unknown, or bounds are not two ascending numbers in range.
     """
-    priors = {} if priors is None else priors
+    if isinstance(priors, str):
+        return dict(PHENOLOGY_PRIORS)
     unknown = [name for name in priors if name not in PHENOLOGY_PRIORS]
     if unknown:
         raise ValueError(f"priors must name some of {list(PHENOLOGY_PRIORS)}, got {unknown}.")
-    for name, bounds in priors.items():
-        low, high = _LIMITS[name]
-        pair = isinstance(bounds, tuple | list) and len(bounds) == 2
-        if not (
-            pair
-            and all(isinstance(bound, Real) for bound in bounds)
-            and low <= bounds[0] < bounds[1] <= high
-        ):
-            raise ValueError(
-                f"priors must have two ascending bounds of {name} within {low:g} and {high:g}, "
-                f"got {bounds!r}."
-            )
-    return PHENOLOGY_PRIORS | {name: tuple(map(float, pair)) for name, pair in priors.items()}
+    bounds = {name: _to_bounds(name, prior) for name, prior in priors.items()}
+    return PHENOLOGY_PRIORS | bounds
 
 
-def season_slots(X, channel, start, regular):
+def _to_bounds(name, prior):
+    if isinstance(prior, Prior):
+        if not np.isinf(prior.std):
+            raise TypeError(f"priors must be uniform distributions, got {prior} for {name}.")
+        prior = (prior.low, prior.high)
+    low, high = _LIMITS[name]
+    is_pair = isinstance(prior, tuple | list) and len(prior) == 2
+    if not (
+        is_pair
+        and all(isinstance(bound, Real) for bound in prior)
+        and low <= prior[0] < prior[1] <= high
+    ):
+        raise ValueError(
+            f"priors must have two ascending bounds of {name} within {low:g} and {high:g}, "
+            f"got {prior!r}."
+        )
+    return float(prior[0]), float(prior[1])
+
+
+def season_slots(X, channel, start, is_regular):
     """Return the part of packed series that lies within the season.
 
     Parameters
@@ -99,7 +122,7 @@ def season_slots(X, channel, start, regular):
         Position of the vegetation index.
     start : float
         Date of day 0 of the season.
-    regular : bool
+    is_regular : bool
         Whether the dates in [0, 1] stand for a year.
 
     Returns
@@ -107,37 +130,81 @@ def season_slots(X, channel, start, regular):
     days, values : float64 ndarray of shape (n, n_dates)
         Days of the season and vegetation index, zero where there is no observation.
     seen : bool ndarray of shape (n, n_dates)
-        Where there is one.
+        Where there is one, and it can be a vegetation index.
+    """
+    # The difference of large dates in double precision.
+    days = X[..., 0] * np.float64(_YEAR if is_regular else 1.0) - start
+    with np.errstate(invalid="ignore"):
+        in_season = (days >= _FIRST_DAY) & (days <= LAST_DAY)
+        seen = in_season & (np.abs(X[..., channel]) <= _largest_index(is_regular))
+    values = np.where(seen, X[..., channel], 0.0)
+    return np.where(seen, days, 0.0), values.astype(np.float64, copy=False), seen
+
+
+def check_index(X, channel, is_regular, *, strict):
+    """Check that a channel holds a vegetation index.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, n_dates, n_channels)
+        Packed array, checked.
+    channel : int
+        Position of the vegetation index.
+    is_regular : bool
+        Whether the dates in [0, 1] stand for a year.
+    strict : bool
+        Whether to refuse values that cannot be an index. Otherwise they count as not observed.
 
     Raises
     ------
     ValueError
-        If the values are those of another unit.
+        If `strict`, and some values are out of range.
+
+    Warns
+    -----
+    DataQualityWarning
+        If not `strict`, and some values are out of range.
     """
-    # The difference of large dates in double precision.
-    days = X[..., 0] * np.float64(_YEAR if regular else 1.0) - start
-    with np.errstate(invalid="ignore"):
-        seen = (days >= _FIRST_DAY) & (days <= LAST_DAY) & ~np.isnan(X[..., channel])
-    values = np.where(seen, X[..., channel], 0.0)
-    largest = max(values.max(initial=0), -values.min(initial=0))
-    if largest > (_LARGEST_IN_TABLE if regular else _LARGEST):
+    limit = _largest_index(is_regular)
+    n_values, largest, first = 0, 0.0, None
+    for rows in gen_batches(len(X), _AT_ONCE):
+        with np.errstate(invalid="ignore"):
+            size = np.abs(X[rows, :, channel])
+            is_out = size > limit
+        if is_out.any():
+            n_values += np.count_nonzero(is_out)
+            largest = max(largest, float(size[is_out].max()))
+            if first is None:
+                first = rows.start + first_index(is_out)[0]
+    if not n_values:
+        return
+    if strict:
         raise ValueError(
             f"X must hold a vegetation index, within about -1 and 1, in channel {channel}, found "
-            f"{largest:g}: divide integers by their scale, 10000 for many products, and write NaN "
-            "for what is not valid."
+            f"{largest:g}. Divide integers by their scale, 10000 for many products, and write NaN "
+            "where the index is not valid."
         )
-    return np.where(seen, days, 0.0), values.astype(np.float64, copy=False), seen
+    warn_user(
+        f"{n_values} values of channel {channel} of X count as not observed, because a vegetation "
+        f"index lies within about -1 and 1, and they are up to {largest:g}. The first one is in "
+        f"series {first}.",
+        DataQualityWarning,
+    )
 
 
-def check_start(start, X, channel, regular):
+def _largest_index(is_regular):
+    return _LARGEST_IN_TABLE if is_regular else _LARGEST
+
+
+def check_start(start, X, channel, is_regular):
     """Return the date of day 0 of the season.
 
     Parameters
     ----------
     start : float or None
         None is the first date with an observation.
-    X, channel, regular
-        As of `season_slots`.
+    X, channel, is_regular
+        See `season_slots`.
 
     Returns
     -------
@@ -150,7 +217,7 @@ def check_start(start, X, channel, regular):
     """
     if start is not None:
         return float(start)
-    if regular:
+    if is_regular:
         return 0.0
     first, last = np.inf, -np.inf
     for rows in gen_batches(len(X), _AT_ONCE):
@@ -165,18 +232,18 @@ def check_start(start, X, channel, regular):
     return float(first) if np.isfinite(first) else 0.0
 
 
-def usable_series(X, channel, start, regular):
+def usable_series(X, channel, start, is_regular):
     """Find the series with an observation in the season.
 
     Parameters
     ----------
-    X, channel, start, regular
-        As of `season_slots`.
+    X, channel, start, is_regular
+        See `season_slots`.
 
     Returns
     -------
     usable : bool ndarray of shape (n,)
     """
     blocks = gen_batches(len(X), _AT_ONCE)
-    seen = [season_slots(X[rows], channel, start, regular)[2].any(axis=1) for rows in blocks]
+    seen = [season_slots(X[rows], channel, start, is_regular)[2].any(axis=1) for rows in blocks]
     return np.concatenate(seen)

@@ -1,19 +1,17 @@
 """Training of the encoder of seasons on simulations and on observed series."""
 
 import torch
-from tqdm import tqdm
 
 from sklearn_sits.nn.gridding import drop_gaps
+from sklearn_sits.nn.latents import kl_to_uniform, latent_nll
 from sklearn_sits.nn.ordered import dependence, sample_dependent
-from sklearn_sits.nn.vae import kl_to_uniform, latent_nll, reconstruction_nll
+from sklearn_sits.nn.reconstruction import reconstruction_nll
 from sklearn_sits.physics.double_logistic import double_logistic, sample_phenology
-from sklearn_sits.vae.minimise import minimise
+from sklearn_sits.vae.training import AutoEncoderTraining
 
-__all__ = ["cross_patterns", "train_seasons"]
+__all__ = ["SeasonTraining", "cross_patterns"]
 
 _PATTERNS = 4096  # of dates and gaps, at least
-# Simulations per step, as a multiple of the observed series.
-_SIMULATED = 4
 _STANDARDISED = 4096  # simulations by which the inputs are standardised
 
 
@@ -55,107 +53,88 @@ def cross_patterns(days, seen, n, generator):
     return days, seen
 
 
-def train_seasons(
-    module,
-    patterns,
-    *,
-    priors,
-    noise,
-    objective,
-    pretrain_iter,
-    max_iter,
-    batch_size,
-    learning_rate,
-    n_mc_samples,
-    kl_weight,
-    verbose,
-    generator,
-    device,
-):
-    """Train a module on simulations and then, unless told otherwise, on observed series.
+class SeasonTraining(AutoEncoderTraining):
+    """Training of a :class:`~sklearn_sits.phenology.model.SeasonModel`.
 
     Parameters
     ----------
     module : SeasonModel
         With its bounds set; initialised and trained in place, left on the CPU.
     patterns : tuple of tensors
-        As `drop_gaps` returns them: the series to reconstruct, whose dates and gaps
-        are those of the simulations.
-    priors, noise, objective
+        As `drop_gaps` returns them: the series to reconstruct, whose dates and gaps are those of
+        the simulations.
+    priors : dict of str to (float, float)
         See :class:`PhenologyVAERegressor`.
-    pretrain_iter, max_iter, batch_size, n_mc_samples : int
+    noise : float
         See :class:`PhenologyVAERegressor`.
-    learning_rate, kl_weight : float
+    settings : TrainingSettings
         See :class:`PhenologyVAERegressor`.
-    verbose : int
-        If positive, show a progress bar.
     generator : torch.Generator
         Source of randomness, on the CPU.
     device : torch.device
         Where to train.
-
-    Returns
-    -------
-    history : list of dict
-        Per 100 steps: step, phase, and the mean of each part of the loss.
-
-    Raises
-    ------
-    FloatingPointError
-        If the training diverges.
     """
-    days, seen = cross_patterns(patterns[0], patterns[2], _PATTERNS, generator)
 
-    def simulate(n):
-        """Return parameters, and the days, values and gaps of what is observed of them."""
-        parameters = sample_phenology(n, priors, generator).float()
-        chosen = torch.randint(len(days), (n,), generator=generator)
-        size = noise * torch.rand(n, 1, generator=generator)
-        noisy = double_logistic(parameters, days[chosen])
+    observed_rate = 1 / 4
+
+    def __init__(self, module, patterns, *, priors, noise, settings, generator, device):
+        super().__init__(module, settings, generator, device)
+        self._patterns, self._priors, self._noise = patterns, priors, noise
+        self._days, self._seen = cross_patterns(patterns[0], patterns[2], _PATTERNS, generator)
+
+    def fit(self):
+        """Train.
+
+        Returns
+        -------
+        history : list of dict
+            Per 100 steps: step, phase, and the mean of each part of the loss.
+
+        Raises
+        ------
+        FloatingPointError
+            If the training diverges.
+        """
+        with self._make_bar() as bar:
+            history = self.run(bar)
+        self.module.cpu()
+        return history
+
+    def reset(self):
+        """Standardise the inputs of the encoder by simulations, and draw its weights."""
+        module = self.module.to(self.device)
+        inputs = module.inputs(*self._simulate(_STANDARDISED)[1:])
+        module.cpu().encoder.reset(inputs.cpu(), self.generator)
+
+    def simulated_loss(self, n):
+        """See :class:`AutoEncoderTraining`."""
+        parameters, *series = self._simulate(n)
+        latents, refined = self.module.to_latents(parameters), self.module(*series)
+        nll = latent_nll(refined.loc, refined.scale, latents).sum(-1).mean()
+        first = latent_nll(refined.first_loc, refined.first_scale, latents).sum(-1).mean()
+        return nll + first, nll
+
+    def observed_loss(self, n):
+        """See :class:`AutoEncoderTraining`."""
+        chosen = torch.randint(len(self._patterns[0]), (n,), generator=self.generator)
+        days, target, seen = (part[chosen].to(self.device) for part in self._patterns)
+        refined = self.module(days, target, seen)
+        shape = (self.settings.n_mc_samples, *refined.loc.shape)
+        normal = torch.randn(shape, generator=self.generator).to(self.device)
+        factor = dependence(refined.covariance)
+        draws = sample_dependent(refined.loc, refined.scale, factor, normal)
+        target = torch.where(seen, target, torch.nan)
+        nll = reconstruction_nll(self.module.decode(draws, days), target).sum(-1).mean()
+        kl = kl_to_uniform(refined.loc, refined.scale).sum(-1).mean()
+        return nll, kl, torch.zeros_like(kl)
+
+    def _simulate(self, n):
+        """Return parameters, and the days, values and gaps of noisy observations of them."""
+        generator = self.generator
+        parameters = sample_phenology(n, self._priors, generator).float()
+        chosen = torch.randint(len(self._days), (n,), generator=generator)
+        days, seen = self._days[chosen], self._seen[chosen]
+        size = self._noise * torch.rand(n, 1, generator=generator)
+        noisy = double_logistic(parameters, days)
         noisy = noisy + size * torch.randn(noisy.shape, generator=generator)
-        return [tensor.to(device) for tensor in (parameters, days[chosen], noisy, seen[chosen])]
-
-    module.to(device)
-    inputs = module.inputs(*simulate(_STANDARDISED)[1:])
-    module.cpu().encoder.reset(inputs.cpu(), generator)
-    module.to(device)
-
-    def supervised(n):
-        parameters, *series = simulate(n)
-        latents, found = module.to_latents(parameters), module(*series)
-        nll = latent_nll(found.loc, found.scale, latents).sum(-1).mean()
-        first = latent_nll(found.first_loc, found.first_scale, latents).sum(-1).mean()
-        return nll, first
-
-    def self_supervised(n):
-        chosen = torch.randint(len(patterns[0]), (n,), generator=generator)
-        at, target, observed = (part[chosen].to(device) for part in patterns)
-        found = module(at, target, observed)
-        normal = torch.randn(n_mc_samples, *found.loc.shape, generator=generator).to(device)
-        draws = sample_dependent(found.loc, found.scale, dependence(found.covariance), normal)
-        target = torch.where(observed, target, torch.nan)
-        nll = reconstruction_nll(module.decode(draws, at), target).sum(-1).mean()
-        return nll, kl_to_uniform(found.loc, found.scale).sum(-1).mean()
-
-    def simulations_only(step):
-        nll, first = supervised(_SIMULATED * batch_size)
-        return nll + first, {"simulations": nll}
-
-    def with_observations(step):
-        nll, kl = self_supervised(batch_size)
-        loss, parts = nll + kl_weight * kl, {"reconstruction": nll, "kl": kl}
-        if objective == "hybrid":
-            simulated, first = supervised(_SIMULATED * batch_size)
-            loss, parts = loss + simulated + first, parts | {"simulations": simulated}
-        return loss, parts
-
-    observed = objective != "simulations"
-    bar = tqdm(total=pretrain_iter + max_iter * observed, disable=not verbose, unit="step")
-    with bar:
-        history = minimise(module, simulations_only, pretrain_iter, learning_rate, "pretrain", bar)
-        if observed:
-            rate = learning_rate / 4
-            records = minimise(module, with_observations, max_iter, rate, "observed", bar)
-            history += [record | {"step": pretrain_iter + record["step"]} for record in records]
-    module.cpu().eval()
-    return history
+        return [tensor.to(self.device) for tensor in (parameters, days, noisy, seen)]

@@ -229,37 +229,11 @@ class Prosail(RadiativeTransferModel):
         return self.sensor.centre
 
     def sample_variables(self, n, priors, generator=None):
-        """Draw leaf, canopy and soil variables whose ranges narrow as the LAI grows.
-
-        Parameters
-        ----------
-        n : int
-            Number of draws.
-        priors : mapping of str to Prior
-            Distribution of each variable.
-        generator : torch.Generator, default=None
-            Source of random numbers.
-
-        Returns
-        -------
-        Tensor of shape (n, 11), float64
-        """
+        """See :func:`~sklearn_sits.physics.sample_variables`. Soils reflect at most all light."""
         return sample_variables(n, priors, max_soil=1.0, generator=generator)
 
     def sample_geometry(self, n, generator=None):
-        """Draw geometries of a sensor that looks near nadir, see `physics.sample_geometry`.
-
-        Parameters
-        ----------
-        n : int
-            Number of draws.
-        generator : torch.Generator, default=None
-            Source of random numbers.
-
-        Returns
-        -------
-        Tensor of shape (n, 3), float64
-        """
+        """See :func:`~sklearn_sits.physics.sample_geometry`."""
         return sample_geometry(n, generator)
 
     def _bands(self, variables, geometry):

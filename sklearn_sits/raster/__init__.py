@@ -1,6 +1,6 @@
-"""From an xarray cube to packed series, and from an estimator to a map.
+"""Packed series from xarray cubes, and maps from estimators.
 
-Needs ``pip install "sklearn-sits[raster]"``; what is missing is named when it is used.
+Install with ``pip install "sklearn-sits[raster]"``. A function that lacks a package names it.
 """
 
 from sklearn_sits.raster.cube import pack_cube

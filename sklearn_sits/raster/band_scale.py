@@ -85,7 +85,7 @@ def read_scale(variable, what, pending):
 
 
 def check_scale(array, scale):
-    """Check that values whose attributes name a scale have been multiplied by it.
+    """Check that the scale in the attributes has been applied to the values.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def decode(values, scale, buffer=None):
     scale : BandScale
         Scale.
     buffer : float32 ndarray of one dimension, default=None
-        Memory that the result may use, at least as large.
+        Memory for the result, at least as large as `values`.
 
     Returns
     -------
@@ -136,11 +136,11 @@ def decode(values, scale, buffer=None):
         return values
     if values.dtype.itemsize > 2 or not values.dtype.isnative:
         return _decode(values, scale)
-    # Looking up is twice as fast as computing, above all where clouds are small.
+    # A table is twice as fast as arithmetic, above all for small clouds.
     index = values.view(f"u{values.dtype.itemsize}")
     if buffer is not None:
         buffer = buffer[: values.size].reshape(values.shape)
-    # Every index is in the table: clipping only spares the check.
+    # Every index is in the table; clipping only avoids the check.
     return _table(values.dtype, scale).take(index, out=buffer, mode="clip")
 
 
@@ -157,7 +157,7 @@ def _decode(values, scale):
     if scale.offset:
         decoded += scale.offset
     missing = None if scale.nodata is None else values == scale.nodata
-    # Most tiles have none, and to look is much faster than to write.
+    # Most tiles have none, and to check is much faster than to write.
     if missing is not None and missing.any():
         decoded[missing] = np.nan
     return decoded

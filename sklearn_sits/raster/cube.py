@@ -19,43 +19,43 @@ def pack_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=
     ----------
     cube : xarray.DataArray or xarray.Dataset
         DataArray with the dimensions band, time and two of space in any order, or Dataset with
-        one variable per band. Floating point, with its scale applied, unless `decode` is True;
-        NaN means not observed.
-        The coordinate time holds datetime64. If it is backed by dask, one block of pixels after
-        the other is computed.
+        one variable per band. Floating point with the scale applied, unless `decode` is True;
+        NaN means not observed. The coordinate time holds datetime64. A cube backed by dask is
+        computed block by block.
     valid : xarray.DataArray, default=None
-        True where the bands are observed, with the dimensions time and space of the cube, such
-        as ``scl.isin([4, 5, 6])``. Where it is True a band may still be NaN.
+        True where the bands are observed, with the dimensions of time and space of the cube,
+        such as ``scl.isin([4, 5, 6])``. Where it is True, a band may still be NaN.
     static : str, xarray.DataArray, xarray.Dataset or list of them, default=None
-        Channels after the bands: names of coordinates such as "x" and "y" (or variables, if
+        Channels after the bands: names of coordinates such as "x" and "y" (or of variables, if
         `cube` is a Dataset), or layers on the grid of the cube. A layer without time is a
-        constant channel, as in :func:`~sklearn_sits.pack`; one with time, such as the
-        sun zenith of every acquisition, is an ordinary channel, not observed where `valid` is
-        False.
+        constant channel, as in :func:`~sklearn_sits.pack`. A layer with time, such as the sun
+        zenith of each acquisition, is an ordinary channel, which is not observed where `valid`
+        is False.
     bands : list of str, default=None
-        Bands in the order of the channels, by their names in the coordinate band or among the
-        variables. None: all bands, or variables that `static` does not name, in their order.
-        Name them: the order is that of the training data, and cannot be checked otherwise.
+        Names of the bands in the order of the channels, from the coordinate band or from the
+        variables. None: all bands, or all variables that `static` does not name, in their order.
+        Give the names: a packed array has none, so another order than that of the training data
+        cannot be detected.
     origin : str, date, datetime or datetime64, default=None
         Day 0, the same as for the training data; None is 1970-01-01.
     decode : bool, default=False
         Apply the attributes scale_factor, add_offset and _FillValue of a cube of integers, which
-        was opened with ``mask_and_scale=False``, while its pixels are packed. The result is that
-        of ``mask_and_scale=True``, in a fraction of the time and memory.
+        was opened with ``mask_and_scale=False``, while its pixels are packed. The result equals
+        that of ``mask_and_scale=True``, but takes a fraction of the time and memory.
 
     Returns
     -------
     X : float32 ndarray of shape (n_rows * n_columns, n_dates, 1 + n_bands + n_static)
-        Packed series, row by row of the map: ``y.reshape(n_rows, n_columns)`` is a map. Rows are
-        along y and columns along x (latitude and longitude), for other names in the order of the
-        dimensions. As float32, coordinates of a projection are rounded to 0.5 m.
+        Packed series, row by row of the map: ``y.reshape(n_rows, n_columns)`` is a map. Rows run
+        along y and columns along x (or latitude and longitude); dimensions with other names keep
+        their order. In float32, projected coordinates are rounded to 0.5 m.
 
     Raises
     ------
     ImportError
         If xarray is not installed.
     TypeError
-        If `cube`, `valid` or `static` is of another type, `valid` is not boolean, the bands are
+        If `cube`, `valid` or `static` has a wrong type, `valid` is not boolean, the bands are
         not real numbers, or time is not datetime64.
     ValueError
         If a dimension, a band, a coordinate or a date is missing, a layer lies on another grid,
@@ -87,7 +87,7 @@ def pack_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=
 
 
 def _blocks(layers, sizes):
-    """Return pairs of slices of rows and columns: the chunks of dask, or everything at once."""
+    """Return pairs of slices of rows and columns: the chunks of dask, or one for all pixels."""
     lazy = [one for one in layers.bands if one.chunks is not None]
     if not lazy:
         return [tuple(slice(0, size) for size in sizes.values())]

@@ -10,7 +10,7 @@ from sklearn_sits.series.packing import pack
 
 __all__ = ["CubeLayers", "check_layer", "read_cube"]
 
-# Pairs that mean (row, column) whatever the order of the dimensions of the cube is.
+# Pairs of dimensions that are (row, column) in any order of the dimensions of the cube.
 _SPATIAL = [("y", "x"), ("latitude", "longitude"), ("lat", "lon")]
 
 
@@ -54,11 +54,11 @@ class CubeLayers(NamedTuple):
 
     @property
     def constant(self):
-        """Which extras have no dates."""
+        """For each of the extras, whether it has no dates."""
         return ["time" not in one.dims for one in self.extras]
 
     def map(self, function):
-        """Apply a function to every variable.
+        """Apply a function to each variable.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class CubeLayers(NamedTuple):
 
 
 def read_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=False):
-    """Check a cube and what belongs to it, without reading values.
+    """Check a cube and its layers, without reading their values.
 
     Parameters
     ----------
@@ -307,5 +307,5 @@ def _days(cube, origin):
         )
     if np.isnat(time).any():
         raise ValueError(f"cube.time has {np.isnat(time).sum()} missing dates.")
-    # The conversion of training data, so that days agree to the last bit.
+    # The conversion of the training data, so that days agree to the last bit.
     return pack(np.zeros((1, len(time))), time, origin=origin)[0, :, 0]

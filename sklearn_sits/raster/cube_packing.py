@@ -7,8 +7,8 @@ from sklearn_sits.raster.band_scale import check_scale, decode
 
 __all__ = ["arrange_axes", "pack_block", "pack_pixels"]
 
-# Pixels packed at a time: their series stay in the processor's cache while the bands, far apart
-# in the cube, are written next to each other.
+# Pixels packed at a time: their series stay in the cache of the processor while the bands, which
+# are far apart in the cube, are written next to each other.
 _TILE = 256
 
 
@@ -50,11 +50,12 @@ def pack_pixels(bands, scales, extras, constant, valid, days, X):
     Parameters
     ----------
     bands, extras : list of ndarray
-        With the axes row, column, date and band, of length one where it is all the same.
+        With the axes row, column, date and band; an axis along which all values are equal may
+        have length one.
     scales : list of BandScale
         Scale of each of `bands`.
     constant : list of bool
-        Which extras have no dates.
+        For each of the extras, whether it has no dates.
     valid : bool ndarray of shape (n_rows, n_columns, n_dates) or None
         True where the bands are observed.
     days : ndarray of shape (n_dates,)
@@ -79,7 +80,7 @@ def pack_pixels(bands, scales, extras, constant, valid, days, X):
         check_scale(layer, scale)
     seen = np.zeros((n_rows, n_columns), dtype=bool)
     complete = np.ones((n_rows, n_columns), dtype=bool)
-    # New memory for every tile would cost as much as the decoding.
+    # To allocate memory for every tile would cost as much as the decoding.
     size = max(layer.shape[2] * layer.shape[3] for layer in bands) * min(_TILE, n_columns)
     buffer = np.empty(size, dtype=np.float32)
     for row in range(n_rows):
@@ -142,7 +143,7 @@ def _check_packed(layers, X):
     Parameters
     ----------
     layers : CubeLayers
-        What they were made of.
+        Layers from which they were packed.
     X : ndarray of shape (..., n_dates, 1 + n_channels)
         Packed pixels.
 

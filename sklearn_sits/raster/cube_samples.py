@@ -1,4 +1,4 @@
-"""Training series from a cube, at points or under a map of labels."""
+"""Training series from a cube, at points or at the pixels of a map of labels."""
 
 from numbers import Integral
 
@@ -44,8 +44,27 @@ def sample_cube(
     ImportError
         If xarray is not installed.
     TypeError, ValueError
-        As :func:`~sklearn_sits.raster.pack_cube`; also if a column is missing, a position is not a
-        finite number, points lie outside of the cube, or its coordinates are not monotonic.
+        See :func:`~sklearn_sits.raster.pack_cube`; also if a column is missing, a position is not
+        a finite number, points lie outside of the cube, or its coordinates are not monotonic.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> from sklearn_sits.raster import sample_cube
+    >>> cube = xr.DataArray(
+    ...     np.arange(60.0).reshape(1, 3, 4, 5),
+    ...     dims=("band", "time", "y", "x"),
+    ...     coords={
+    ...         "time": pd.date_range("2024-01-01", periods=3, freq="10D"),
+    ...         "x": 10.0 * np.arange(5),
+    ...         "y": 10.0 * np.arange(4),
+    ...     },
+    ... )
+    >>> points = pd.DataFrame({"x": [2.0, 38.0], "y": [0.0, 11.0], "crop": ["wheat", "maize"]})
+    >>> X = sample_cube(cube, points, origin="2024-01-01")
+    >>> X[..., 1]
+    array([[ 0., 20., 40.],
+           [ 9., 29., 49.]], dtype=float32)
     """
     layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
     xy = _positions(points, x, y)
@@ -83,18 +102,18 @@ def sample_labels(
     cube : xarray.DataArray or xarray.Dataset
         See :func:`~sklearn_sits.raster.pack_cube`.
     labels : xarray.DataArray
-        Integers with the dimensions of space of the cube, on its grid.
+        Integers on the grid of the cube, without time.
     nodata : int, default=None
-        Label of the pixels to leave out. None: `_FillValue` or `nodata` of the attributes of
+        Label of the pixels to leave out. None: the attribute `_FillValue` or `nodata` of
         `labels`.
     n_per_class : int, default=None
-        Pixels to draw of each class, without replacement; a class that has fewer gives all.
-        None: all pixels.
+        Number of pixels to draw from each class without replacement; all pixels of a class that
+        has fewer. None: all pixels.
     random_state : int, RandomState instance or None, default=None
-        Seed of the draw.
+        Seed of the selection.
     valid, static, bands, origin, decode
-        See :func:`~sklearn_sits.raster.pack_cube`. With `static` ``["x", "y"]`` the series know
-        where they are, for the blocks of a cross-validation.
+        See :func:`~sklearn_sits.raster.pack_cube`. With ``static=["x", "y"]`` the last two
+        channels hold the positions, from which to make the blocks of a cross-validation.
 
     Returns
     -------
@@ -108,10 +127,25 @@ def sample_labels(
     ImportError
         If xarray is not installed.
     TypeError
-        As :func:`~sklearn_sits.raster.pack_cube`, or `labels` is no DataArray of integers.
+        See :func:`~sklearn_sits.raster.pack_cube`; also if `labels` is not a DataArray of
+        integers.
     ValueError
-        As :func:`~sklearn_sits.raster.pack_cube`; also if `labels` lies on another grid or has no
-        label, `nodata` is not known, or `n_per_class` is not positive.
+        See :func:`~sklearn_sits.raster.pack_cube`; also if `labels` lies on another grid or holds
+        no label, `nodata` is not known, or `n_per_class` is not positive.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> from sklearn_sits.raster import sample_labels
+    >>> cube = xr.DataArray(
+    ...     np.random.default_rng(0).uniform(size=(2, 3, 4, 5)),
+    ...     dims=("band", "time", "y", "x"),
+    ...     coords={"time": pd.date_range("2024-01-01", periods=3, freq="10D")},
+    ... )
+    >>> crops = xr.DataArray(np.repeat([[0], [1], [2], [2]], 5, axis=1), dims=("y", "x"))
+    >>> X, y = sample_labels(cube, crops, nodata=0, n_per_class=4, random_state=0)
+    >>> X.shape, y.tolist()
+    ((8, 3, 3), [1, 1, 1, 1, 2, 2, 2, 2])
     """
     layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
     xr = import_extra("xarray")
@@ -156,7 +190,7 @@ def _pack_pixels_at(layers, row, column):
     where = dict(
         zip(layers.spatial, (Variable("series", row), Variable("series", column)), strict=True)
     )
-    # A map of one row.
+    # They are packed as a map with one row.
     picked = layers.map(lambda one: one.isel(where, missing_dims="ignore"))
     picked = picked._replace(spatial=("row", "series"))
     X = np.empty((1, len(row), len(layers.days), 1 + len(layers.names)), dtype=np.float32)
@@ -184,7 +218,7 @@ def _positions(points, x, y):
 
 
 def _nearest(cube, dim, other, values):
-    """Return the position of the nearest pixel along an axis, and which values are off it."""
+    """Return the nearest pixel of each value along an axis, and whether the value lies outside."""
     for name in (dim, other):
         if name not in cube.coords:
             raise ValueError(f"cube has no coordinate {name}, needed to place the points.")
@@ -195,7 +229,7 @@ def _nearest(cube, dim, other, values):
     descending = steps.size and steps[0] < 0
     if descending:
         centres = centres[::-1]
-    # A single row is as high as the columns are wide.
+    # The height of a single row is the width of the columns.
     widths = np.abs(steps if steps.size else np.diff(cube[other].values.astype(np.float64)))
     widths = widths if widths.size else np.zeros(1)
     first, last = (widths[-1], widths[0]) if descending else (widths[0], widths[-1])

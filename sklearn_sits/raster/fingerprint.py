@@ -1,4 +1,4 @@
-"""Tell whether two fitted estimators are the same."""
+"""Fingerprints, by which equal estimators are recognised."""
 
 import numpy as np
 from joblib.hashing import NumpyHasher

@@ -1,4 +1,4 @@
-"""Compare the dates of a cube with those that an estimator was fitted on."""
+"""Compare the dates of a cube with those of the training data."""
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def check_dates(estimator, days, origin):
     days : ndarray of shape (n_dates,)
         Days of the cube since `origin`.
     origin : object
-        As given by the user, None for the default.
+        Origin from the user; None for the default.
 
     Raises
     ------

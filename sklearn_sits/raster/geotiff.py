@@ -14,17 +14,17 @@ __all__ = ["check_geotiff", "export_geotiff"]
 
 @set_module("sklearn_sits.raster")
 def export_geotiff(source, path, *, crs=None, overwrite=False):
-    """Write a map as cloud-optimised GeoTIFF.
+    """Write a map as a cloud-optimised GeoTIFF.
 
     Parameters
     ----------
     source : str, path-like or xarray.DataArray
-        Store of a finished map, or a map, with at most one dimension besides those of space:
-        its entries are the bands of the file.
+        Store of a finished map, or a map, with at most one dimension besides those of space,
+        whose entries become the bands of the file.
     path : str or path-like
-        File to make, ending in .tif or .tiff.
+        File to create, ending in .tif or .tiff.
     crs : str, int or CRS, default=None
-        Coordinate reference system, if the map does not have it.
+        Coordinate reference system, for a map that has none.
     overwrite : bool, default=False
         Replace the file if it exists.
 
@@ -33,8 +33,8 @@ def export_geotiff(source, path, *, crs=None, overwrite=False):
     ImportError
         If rioxarray is not installed.
     ValueError
-        If `path` does not end in .tif, the map has more dimensions or no coordinate reference
-        system, or `crs` is given and it has another one.
+        If `path` does not end in .tif or .tiff, the map has more dimensions, or no coordinate
+        reference system, or another one than `crs`.
     FileNotFoundError
         If there is no finished map.
     FileExistsError
@@ -42,8 +42,21 @@ def export_geotiff(source, path, *, crs=None, overwrite=False):
 
     Notes
     -----
-    GDAL holds the whole map in memory while it makes the overviews. Pixels without prediction
-    are nodata, and the classes are among the tags as flag_values and flag_meanings.
+    GDAL holds the whole map in memory while it computes the overviews. Pixels without a
+    prediction are nodata. The tags flag_values and flag_meanings hold the classes.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, xarray as xr
+    >>> from sklearn_sits.raster import export_geotiff
+    >>> coords = {"y": [30.0, 20.0, 10.0], "x": [10.0, 20.0, 30.0]}
+    >>> raster = xr.DataArray(np.ones((3, 3), dtype=np.float32), coords, ("y", "x"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "map.tif")
+    ...     export_geotiff(raster, path, crs="EPSG:32631")
+    ...     os.listdir(folder)
+    ['map.tif']
     """
     raster = open_map(source) if isinstance(source, str | os.PathLike) else source
     raster, path = check_geotiff(raster, path, crs=crs, overwrite=overwrite), Path(path)
@@ -52,7 +65,7 @@ def export_geotiff(source, path, *, crs=None, overwrite=False):
         names = raster[raster.dims[0]].values
         raster.attrs["long_name"] = tuple(str(name) for name in names)
     raster = raster.rio.write_nodata(nodata, encoded=False)
-    # A reader never finds half a file.
+    # A reader never finds an incomplete file.
     unfinished = path.with_name(f".{path.name}.partial.tif")
     try:
         raster.rio.to_raster(unfinished, driver="COG", compress="deflate")

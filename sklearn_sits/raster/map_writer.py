@@ -1,4 +1,4 @@
-"""Write a lazy map chunk by chunk, and continue where a killed run stopped."""
+"""Write a lazy map chunk by chunk, and continue after an interruption."""
 
 import itertools
 import json
@@ -24,22 +24,22 @@ _STORE, _RECORD = "store", "finished_chunks"
 
 @set_module("sklearn_sits.raster")
 def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
-    """Write a lazy map into a Zarr store, one chunk after the other.
+    """Write a lazy map into a Zarr store, chunk by chunk.
 
     Parameters
     ----------
     raster : xarray.DataArray
-        Map of numbers, as returned by :func:`~sklearn_sits.raster.predict_raster`. Its chunks
-        are those of the store.
+        Map of numbers, as returned by :func:`~sklearn_sits.raster.predict_raster`. The store has
+        the same chunks.
     path : str or path-like
-        Store to make, on a local disk (for workers on other machines: a shared one). Until it
-        is complete, it is in the folder `path` + ".partial".
+        Store to create, on a local disk, or on a shared disk if workers run on other machines.
+        Until the map is complete, it is in the folder `path` + ".partial".
     overwrite : bool, default=False
-        Replace what is at `path`, when the new map is complete, and drop an unfinished map of
-        another origin.
+        Replace an existing map when the new map is complete, and delete an unfinished map with
+        other settings.
     resume : bool, default=True
-        Continue an unfinished map of the same model and grid; return a finished one as it is.
-        False: these are errors, unless `overwrite` is True, which starts again.
+        Continue an unfinished map with the same model and grid; return a finished one unchanged.
+        False: both are errors, unless `overwrite` is True, which starts again.
     progress : bool, default=True
         Show a progress bar.
 
@@ -58,19 +58,46 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
         If its chunks have different sizes, or the map at `path` or the unfinished one differs in
         model, shape, chunks, coordinates or attributes.
     FileExistsError
-        If there is something else at `path`, or a map and `resume` is False.
+        If `path` exists and is not a map, or is a map and `resume` is False.
     FileNotFoundError, PermissionError
         If the folder of `path` does not exist or cannot be written.
 
+    Warns
+    -----
+    DataQualityWarning
+        If values of the cube count as not observed; see
+        :func:`~sklearn_sits.raster.predict_raster`.
+    UserWarning
+        If attributes of the map cannot be stored.
+
     Notes
     -----
-    Chunks are computed by the scheduler of dask in use, threads, processes or a distributed
-    client, and as many are in memory as it has workers. A chunk counts as finished when it is
-    recorded, after it was written. Finished chunks are never computed again.
+    The current scheduler of dask computes the chunks, with threads, processes or a distributed
+    client; one chunk per worker is in memory. A chunk counts as finished once it is written and
+    recorded. Finished chunks are never computed again.
 
-    Model and settings are compared by the attribute `fingerprint` that `predict_raster` leaves.
-    The values of the cube and of the mask are not compared; an attribute that you set, such as
-    ``raster.attrs["mask"] = "SCL 4, 5"``, is.
+    Model and settings are compared by the attribute `fingerprint`, which `predict_raster` sets.
+    The values of the cube and of the mask are not compared. Record them in an attribute, such as
+    ``raster.attrs["mask"] = "SCL 4, 5"``, to have them compared.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, pandas as pd, xarray as xr
+    >>> from sklearn_sits import LinearInterpolator
+    >>> from sklearn_sits.raster import pack_cube, predict_raster, write_map
+    >>> cube = xr.DataArray(
+    ...     np.random.default_rng(0).uniform(size=(1, 3, 4, 6)),
+    ...     dims=("band", "time", "y", "x"),
+    ...     coords={"time": pd.date_range("2024-01-01", periods=3, freq="10D")},
+    ... )
+    >>> monthly = LinearInterpolator(step=10).fit(pack_cube(cube))
+    >>> raster = predict_raster(monthly, cube.chunk(x=3), method="transform")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     written = write_map(raster, os.path.join(folder, "map.zarr"), progress=False)
+    ...     shape = written.compute().shape
+    >>> shape
+    (3, 4, 6)
     """
     xr, _ = import_extra("xarray"), import_extra("zarr")
     if not isinstance(raster, xr.DataArray):
@@ -92,7 +119,7 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
             shutil.rmtree(partial, ignore_errors=True)
             return open_map(path)
     store, record = partial / _STORE, partial / _RECORD
-    # The record is made last: without it nothing was computed yet.
+    # The record is created last: without it, nothing has been computed.
     if record.exists() and not _may_resume(store, identity, overwrite, resume):
         shutil.rmtree(partial)
     if not record.exists():
@@ -100,7 +127,7 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
         partial.mkdir()
         encoding = {raster.name or "map": {"chunks": tuple(sizes[0] for sizes in raster.chunks)}}
         dataset.attrs["identity"] = identity
-        # Format 2 is read by everything that reads Zarr, strings included.
+        # All readers of Zarr read format 2, including its strings.
         dataset.to_zarr(store, encoding=encoding, compute=False, consolidated=True, zarr_format=2)
         record.touch()
     for leftover in store.rglob("*.partial"):
@@ -116,7 +143,7 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
 
 @set_module("sklearn_sits.raster")
 def open_map(path):
-    """Open a map that :func:`write_map` has finished.
+    """Open a finished map of :func:`write_map`.
 
     Parameters
     ----------
@@ -126,8 +153,7 @@ def open_map(path):
     Returns
     -------
     raster : xarray.DataArray
-        The map, backed by dask, as it was written: integers stay integers, with `_FillValue` in
-        the attributes.
+        The map, backed by dask. Integers stay integers, with `_FillValue` in the attributes.
 
     Raises
     ------
@@ -135,6 +161,19 @@ def open_map(path):
         If xarray, dask or zarr is not installed.
     FileNotFoundError
         If there is no store, or the map is not finished.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np, xarray as xr
+    >>> from sklearn_sits.raster import open_map, write_map
+    >>> raster = xr.DataArray(np.arange(6.0).reshape(2, 3), dims=("y", "x"), name="lai")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "map.zarr")
+    ...     _ = write_map(raster, path, progress=False)
+    ...     total = float(open_map(path).sum())
+    >>> total
+    15.0
     """
     xr, _ = import_extra("xarray"), import_extra("zarr")
     path = Path(path)
@@ -165,7 +204,7 @@ def _check_path(path):
 
 
 def _check_replaceable(path):
-    """Never take a folder of other things for a map."""
+    """Check that a path is a map, so that no other folder is ever replaced."""
     if not path.is_dir() or not (path / ".zgroup").exists():
         raise FileExistsError(f"{path} exists and is not a map that write_map made.")
 
@@ -206,7 +245,7 @@ def _to_dataset(raster):
                 f"raster has chunks of different sizes along {dim}: {sizes}. Give the cube even "
                 f"ones, cube.chunk({dim}={max(sizes)})."
             )
-    # How the cube was stored says nothing about the map.
+    # The encoding of the cube does not apply to the map.
     dataset = raster.drop_encoding().to_dataset(name=name)
     return dataset.assign_coords(raster.drop_encoding().coords.to_dataset().compute().coords)
 
@@ -275,7 +314,7 @@ def _compute(raster, store, record, progress, records):
     delayed = import_extra("dask.delayed").delayed
     name, mark = raster.name or "map", raster.attrs.get("fingerprint")
     regions = _regions(raster.chunks)
-    # A line that was cut off does not count.
+    # An incomplete line does not count.
     lines = record.read_text().splitlines(keepends=True)
     finished = {int(line) for line in lines if line.endswith("\n")}
     blocks = raster.data.to_delayed().ravel()

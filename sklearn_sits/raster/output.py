@@ -15,7 +15,7 @@ _PART_NAMES = {"predict_interval": ["lower", "upper"]}
 
 
 class RasterOutput(NamedTuple):
-    """The map of one method of an estimator.
+    """The form of the map that one method of an estimator gives.
 
     Parameters
     ----------
@@ -24,9 +24,9 @@ class RasterOutput(NamedTuple):
     kwargs : dict
         Its keyword arguments.
     dims : tuple of str
-        Dimensions after the row and the column, in the order of the arrays predicted: "time" if
-        there is a value per date, then one of "class", "target" and "feature" if there are
-        several, then "statistic" if the method returns a tuple.
+        Dimensions after row and column, in the order of the predicted arrays: "time" if there is
+        a value per date, then one of "class", "target" and "feature" if there are several
+        columns, then "statistic" if the method returns a tuple.
     shape : tuple of int
         Their sizes.
     coords : dict
@@ -36,7 +36,7 @@ class RasterOutput(NamedTuple):
     nodata : number
         Value of pixels that are not predicted.
     codes : ndarray or None
-        Class labels that are written as their positions here.
+        Class labels, if the map holds their positions in this array.
     name : str
         Name of the map.
     attrs : dict
@@ -78,8 +78,8 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
     Raises
     ------
     ValueError
-        If the estimator has no such method, was fitted on other channels, has several targets
-        of classes, or returns arrays of a shape or type that makes no map.
+        If the estimator has no such method, was fitted on other channels, classifies several
+        targets, or returns arrays whose shape or type does not make a map.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
     """
@@ -98,14 +98,14 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
     n_dates = len(days)
     per_date = values.ndim > 1 and values.shape[1] == n_dates
     if per_date:
-        # One more date tells the dates from as many features.
+        # With one more date, values per date differ from features of the same number.
         longer = np.append(days, days[-1])
         try:
             more = predict(longer)
             more = more[0] if isinstance(more, tuple) else more
             per_date = np.shape(more)[1] == n_dates + 1
         except ValueError:
-            # It takes as many dates as in fit, and turns them into features.
+            # It needs the number of dates of the fit, and turns them into features.
             per_date = False
     columns = values.shape[1 + per_date :]
     if len(columns) > 1:
@@ -127,7 +127,7 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
         dims, shape = ["time"], [n_dates]
     if columns:
         if isinstance(targets, str):
-            # One name for several targets: all that have a unit.
+            # One name stands for several targets: all that have a unit.
             targets = list(units)
         dim, names = _columns(estimator, method, classes, targets, columns[0])
         dims.append(dim)
@@ -165,7 +165,7 @@ def predict_series(estimator, output, X):
     Returns
     -------
     values : ndarray of shape (n_series, *output.shape)
-        Labels encoded, parts of a tuple along the last axis.
+        Labels are encoded; the parts of a tuple lie along the last axis.
     """
     values = getattr(estimator, output.method)(X, **output.kwargs)
     if isinstance(values, tuple):

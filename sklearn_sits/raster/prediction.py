@@ -19,9 +19,9 @@ from sklearn_sits.raster.thread_limits import one_thread
 
 __all__ = ["predict_raster"]
 
-# Packed series handed to the estimator at a time.
+# Packed series that are passed to the estimator at a time.
 _BATCH_BYTES = 2**25
-# A cube that is cut along time is joined into blocks of all dates up to this size.
+# Chunks that are split along time are joined into blocks of all dates up to this size.
 _LARGEST_BLOCK = 2**30
 # Attributes of a cube that hold for a part of it, too; not the transform.
 _GEO_ATTRS = ("grid_mapping", "crs")
@@ -69,8 +69,8 @@ def predict_raster(
         Fitted estimator or pipeline that takes packed series.
     cube : xarray.DataArray or xarray.Dataset
         See :func:`~sklearn_sits.raster.pack_cube`. If it is backed by dask, so is the result, and
-        nothing is computed here. Its chunks should hold all dates; a cube cut along time is
-        joined where a block then has at most 1 GiB.
+        nothing is computed here. Its chunks should hold all dates; chunks that are split along
+        time are joined if a block then has at most 1 GiB.
     method : str, default="predict"
         Method of the estimator, such as "predict_proba", "transform", "predict_latent" or
         "predict_interval".
@@ -81,12 +81,13 @@ def predict_raster(
         predicted.
     origin : str, date, datetime or datetime64, default=None
         Day 0 of the training data; None is 1970-01-01, as in :func:`~sklearn_sits.pack`.
-        If the estimator does not know the dates that it was fitted on, it must be given. To
+        It must be given if the estimator does not know the dates that it was fitted on. To
         apply a model to another year, move it by the difference: a model fitted on 2023 with
         ``origin="2023-01-01"`` predicts 2024 with ``origin="2024-01-01"``.
     batch_size : int, default=None
-        Pixels handed to the estimator at a time. None: what fits into 32 MiB. Predictions of an
-        estimator that treats each series on its own do not depend on it.
+        Number of pixels that are passed to the estimator at a time. None: as many as fit into
+        32 MiB. It has no effect on the predictions of an estimator that treats each series
+        independently.
 
     Returns
     -------
@@ -95,18 +96,20 @@ def predict_raster(
         "statistic" (mean and std, or lower and upper) if the method returns a tuple; "class",
         "target" or "feature" if it returns several columns; "time" if it returns a value per
         date. Numbers are float32, and NaN where there is no observation. Class labels are
-        integers: the labels themselves if they are, else their positions in `classes_`, with
-        `_FillValue`, `flag_values` and `flag_meanings` in the attributes. If the estimator has
-        a mapping `units_` of targets to units, it is used.
+        integers: the labels themselves if they are whole numbers, otherwise their positions in
+        `classes_`, with `_FillValue`, `flag_values` and `flag_meanings` in the attributes. Units
+        come from the attribute `units_` of the estimator, a mapping of targets to units, if there
+        is one.
 
     Raises
     ------
     ImportError
         If xarray is not installed.
     TypeError, ValueError
-        As :func:`~sklearn_sits.raster.pack_cube`; also if the estimator has no such method or was
+        See :func:`~sklearn_sits.raster.pack_cube`; also if the estimator has no such method or was
         fitted on other channels, no date of the cube lies within the dates that it was fitted
-        on, `origin` is missing, or the cube is cut along time into too large blocks.
+        on, `origin` is missing, or the joined chunks of a cube that is split along time are too
+        large.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
@@ -124,9 +127,9 @@ def predict_raster(
     :func:`~sklearn_sits.raster.write_map` writes, gives one warning of each kind, which counts
     the values of all blocks; if you call ``compute``, the first block with such values warns.
 
-    Where dask computes blocks in parallel, PyTorch, BLAS, OpenMP and joblib get one thread per
-    block, whatever `n_jobs` is, and have their own settings back afterwards. The estimator is
-    one node of the graph, which a worker receives once.
+    Where dask computes blocks in parallel, PyTorch, BLAS, OpenMP and joblib use one thread per
+    block, whatever `n_jobs` is; their settings are restored afterwards. The estimator is one node
+    of the graph, which each worker receives once.
 
     Examples
     --------
@@ -181,7 +184,7 @@ def predict_raster(
         with gather_warnings(digest):
             values = _predict_block(estimator, *arrays, block=block)
     result = xr.Variable((*layers.spatial, *output.dims), values)
-    # The last dimension varies slowest in a map.
+    # In a map the dimensions of the prediction come before those of space, in reverse.
     result = result.transpose(*reversed(output.dims), *layers.spatial)
     attrs = _geo_attrs(cube) | output.attrs | {"fingerprint": digest}
     coords = _spatial_coords(cube, layers.spatial, attrs) | output.coords
@@ -260,7 +263,7 @@ def _predict_block(estimator, *arrays, block):
     output = block.output
     result = np.full((n_rows, n_columns, *output.shape), output.nodata, dtype=output.dtype)
     series = (len(block.days), 1 + block.n_channels)
-    # One for all batches: a new one costs as much as a third of the packing.
+    # One for all batches: to allocate it takes a third of the time of the packing.
     buffer = np.empty((min(block.batch_size, n_rows * n_columns), *series), dtype=np.float32)
     records = WarningRecords()
     with one_thread():
@@ -306,7 +309,7 @@ def _drop_infinities(X, seen, block, collected):
 
 
 def _unnest(array):
-    """Take an array out of the lists in which dask puts the blocks along an axis."""
+    """Take an array out of the nested lists of the blocks along the axes of dask."""
     while isinstance(array, list):
         (array,) = array
     return array
@@ -325,7 +328,7 @@ def _windows(n_rows, n_columns, batch_size):
 
 
 def _select(array, window):
-    """Cut an array, but not where an axis of length one serves all pixels."""
+    """Select a window of an array, except along axes of length one, which serve all pixels."""
     return array[
         tuple(s if n > 1 else slice(None) for s, n in zip(window, array.shape, strict=False))
     ]

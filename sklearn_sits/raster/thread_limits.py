@@ -11,17 +11,17 @@ from threadpoolctl import ThreadpoolController
 __all__ = ["one_thread"]
 
 _lock = threading.Lock()
-# Number of blocks that run now, and what the last one of them returns to.
+# Number of running blocks, and the settings that the last one of them restores.
 _running = 0
 _blas = None
 _torch_threads = None
 
 
 class _BlasLimit:
-    """Limit of BLAS, which has one number for the process.
+    """Limit of the threads of BLAS, whose number is that of the process.
 
-    Only the thread that set it can take it back, hence a thread that does nothing else: blocks
-    end in another order than they start.
+    Only the thread that set the limit can remove it. Blocks end in another order than they start,
+    so a thread of its own does both.
     """
 
     def __init__(self):
@@ -47,9 +47,9 @@ class _BlasLimit:
 def one_thread():
     """Limit PyTorch, BLAS, OpenMP and joblib to one thread within a worker of dask.
 
-    In the main thread of the user's own process nothing changes: there one block is computed at
-    a time, and may use all cores. Elsewhere other blocks run at the same time. The settings are
-    those of before when the last of them has ended.
+    Nothing changes in the main thread of the main process, where one block is computed at a time
+    and may use all cores. Elsewhere blocks run in parallel. When the last of them ends, the
+    previous settings are restored.
     """
     global _running, _blas, _torch_threads
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -62,14 +62,14 @@ def one_thread():
             _blas = _BlasLimit()
             _torch_threads = torch.get_num_threads() if torch else None
         _running += 1
-    # These two have a number for every thread that calls them.
+    # OpenMP and PyTorch have a number for each thread that calls them.
     openmp = ThreadpoolController().select(user_api="openmp").limit(limits=1)
     if torch:
-        # A new thread would otherwise take its number later, at its first use, from the others.
+        # Otherwise a new thread would take the number of another one at its first use.
         torch.get_num_threads()
         torch.set_num_threads(1)
     try:
-        # Whatever n_jobs an estimator has.
+        # For any n_jobs of an estimator.
         with joblib.parallel_config(backend="sequential"):
             yield
     finally:
@@ -78,6 +78,6 @@ def one_thread():
             _running -= 1
             if not _running:
                 _blas.release()
-            # Last, for OpenMP sets its number too. Every new thread starts with it.
+            # Last, because OpenMP sets this number, too. Every new thread starts with it.
             if torch and _torch_threads:
                 torch.set_num_threads(_torch_threads)

@@ -1,1 +1,1 @@
-"""The packed array: how series become one, checks of it, arrays on disk, linear interpolation."""
+"""Packed arrays of time series: packing, checks, arrays on disk and linear interpolation."""

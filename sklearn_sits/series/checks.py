@@ -1,4 +1,4 @@
-"""Packed arrays as estimators see them: checked, and split into their parts."""
+"""Checks of the input of estimators, and the parts of a packed array."""
 
 import numbers
 
@@ -18,16 +18,16 @@ def check_sits(
 ):
     """Validate the input of an estimator and return it packed.
 
-    Training data must be right; of data to predict, single wrong values count as not observed, so
-    that one bad pixel does not stop a map.
+    Training data must be free of errors. In data to predict, wrong values count as not observed,
+    so that one bad pixel does not stop a map.
 
     Parameters
     ----------
     estimator : estimator instance
         Receives `n_features_in_` (and `feature_names_in_` for tables) when `reset` is True.
     X : array-like of shape (n_series, n_dates, 1 + n_channels) or (n_series, n_dates)
-        Packed array, or univariate series on a regular grid of dates in [0, 1]. Not copied
-        when it is a 3-D float32 or float64 array, memory-mapped or not, or a StoredArray.
+        Packed array, or univariate series on a regular grid of dates in [0, 1]. A 3-D float32 or
+        float64 array, memory-mapped or not, and a StoredArray are not copied.
     reset : bool
         True in `fit`, False in the other methods, which compare X with what `fit` saw.
         `n_dates` of a packed array may differ.
@@ -43,8 +43,8 @@ def check_sits(
     Returns
     -------
     X : ndarray or StoredArray of shape (n_series, n_dates, 1 + n_channels)
-        float32 or float64. A copy, if values of an array in memory were replaced by NaN; a stored
-        array is changed when it is read.
+        float32 or float64. A copy if wrong values were replaced by NaN; those of a stored array
+        are replaced each time rows are read.
 
     Raises
     ------
@@ -197,40 +197,42 @@ def _check_static_channels(static_channels, n_channels, name):
 
 
 def check_numeric(array, name):
-    """Return an array that is certain not to hold text or dates.
+    """Check that an array holds numbers.
 
     Parameters
     ----------
     array : array-like
-        Any.
+        Input of a user.
     name : str
-        How messages call it.
+        Its name in messages.
 
     Returns
     -------
     array : ndarray
+        Objects are converted to float64, except those of a table.
 
     Raises
     ------
     TypeError
-        If it is a masked array.
+        If it is a masked array, or holds objects that are not numbers.
     ValueError
-        If it is not rectangular, or holds text or dates.
+        If it is not rectangular, or holds text, dates or records.
     """
     if isinstance(array, np.ma.MaskedArray):
         raise TypeError(
             f"{name} is a masked array, whose mask would be lost. Write NaN where masked: "
             f"{name}.filled(np.nan)."
         )
+    is_table = hasattr(array, "columns")
     try:
         array = np.asarray(array)
     except ValueError as error:
         raise ValueError(
-            f"{name} is not a rectangular array ({error}). Series of unequal length are padded "
-            "by sklearn_sits.series.packing.pack."
+            f"{name} is not a rectangular array ({error}). sklearn_sits.pack pads series of "
+            "unequal length."
         ) from error
     # A cast would read the string "1.5" as a number and a date as a count of its unit.
-    text = array.dtype.kind in "USVMmT" or (
+    text = array.dtype.kind in "USMmT" or (
         array.dtype == object and any(isinstance(item, str | bytes) for item in array.flat)
     )
     if text:
@@ -238,4 +240,12 @@ def check_numeric(array, name):
             f"{name} must be numeric, got dtype {array.dtype} with text or dates. Convert it to "
             "float explicitly."
         )
+    if array.dtype.kind == "V":
+        raise ValueError(f"{name} must be numeric, got records of dtype {array.dtype}.")
+    # scikit-learn converts tables, whose missing values may be objects.
+    if array.dtype == object and not is_table:
+        try:
+            return array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{name} must be numeric: {error}") from error
     return array

@@ -1,4 +1,4 @@
-"""First and last date on which something was observed."""
+"""First and last date with an observation."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ _BLOCK_VALUES = 2**19
 
 
 def find_date_range(X, static_channels=()):
-    """Find the first and the last date on which a band of any series was observed.
+    """Find the first and the last date with an observation in any series.
 
     Parameters
     ----------
@@ -22,7 +22,7 @@ def find_date_range(X, static_channels=()):
     Returns
     -------
     days : float64 ndarray of shape (2,)
-        First and last, NaN if nothing was observed.
+        First and last date; NaN if nothing was observed.
     """
     n_dates, n_channels = X.shape[1:]
     static = [channel % n_channels for channel in static_channels]

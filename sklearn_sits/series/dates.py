@@ -36,13 +36,6 @@ def to_days(dates, origin=None):
         given with numbers, or is not a date.
     TypeError
         If dates are neither numbers nor datetimes, or have a time zone.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_sits.series.dates import to_days
-    >>> to_days(np.array(["2024-01-01", "2024-01-11"], dtype="datetime64[D]"), "2024-01-01")
-    array([ 0., 10.])
     """
     if dates.dtype.kind in "fiu":
         if origin is not None:

@@ -25,8 +25,8 @@ _BLOCK_VALUES = 2**20
 class LinearInterpolator(TransformerMixin, BaseEstimator):
     """Interpolate every band of every series linearly on common dates.
 
-    Between the two nearest valid observations of a band the value is linear; before the first
-    and after the last it is the nearest one. The result is a plain table that any scikit-learn
+    Between two neighbouring observations of a band the value is linear; before the first and
+    after the last observation it is constant. The result is a plain table that any scikit-learn
     estimator takes.
 
     Parameters
@@ -60,9 +60,9 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Observations of a band on the same date are averaged. Each series is transformed on its
-    own: other series of the batch, padding, order of the slots and dates without valid
-    observation have no effect.
+    Observations of a band on the same date are averaged. Each series is transformed
+    independently of the others. Padding, the order of the slots and dates without an observation
+    have no effect.
 
     Examples
     --------
@@ -150,7 +150,8 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         Returns
         -------
         features : ndarray of shape (n_series, n_grid * n_bands + n_static)
-            All bands of the first date, then of the second, and so on, then static channels.
+            All bands of the first date, then those of the second date, and so on, and finally
+            the static channels.
             float32 for float32 input, otherwise float64.
 
         Raises
@@ -190,13 +191,13 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         return out
 
     def get_feature_names_out(self, input_features=None):
-        """Return names such as ``b1_t120``: band, then day.
+        """Return the names of the columns, such as ``b1_t120``: band, then day.
 
         Parameters
         ----------
         input_features : array-like of str of shape (n_channels,), default=None
-            Names of the channels without the date, static ones included; ``b1``, ``b2``, ...
-            by default. For 2-D input, names of the input columns.
+            Names of the channels without the date, but with the static ones; ``b1``, ``b2``,
+            ... by default. For 2-D input, names of the input columns.
 
         Returns
         -------
@@ -206,6 +207,8 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
 
         Raises
         ------
+        sklearn.exceptions.NotFittedError
+            If the transformer is not fitted.
         ValueError
             If `input_features` has a wrong length, or differs from `feature_names_in_`.
         """

@@ -1,4 +1,4 @@
-"""The packed array: one float array that holds dates, bands and clouds of many series.
+"""The packed array: one float array with the dates, bands and gaps of many series.
 
 A packed array ``X`` has shape ``(n_series, n_dates, 1 + n_channels)``. Channel 0 is the
 acquisition date in days since an origin, the other channels are bands. NaN in a band means
@@ -29,13 +29,13 @@ list of array-likes of shape (n_dates_i, n_bands) or (n_dates_i,)
         ones are padded. Without the last axis there is one band. NaN means not observed.
     dates : array-like of shape (n_dates,) or (n_series, n_dates), or list of array-likes of \
 shape (n_dates_i,)
-        Acquisition dates, shared by all series or one row per series. Numbers are days and
-        are kept as they are. datetime64, `datetime` and `date` are converted to days since
-        `origin`. NaN and NaT mark padding slots.
+        Acquisition dates, shared by all series or one row per series. Numbers are days, at most
+        200,000 before or after day 0, and are not changed. datetime64, `datetime` and `date`
+        are converted to days since `origin`. NaN and NaT mark padding slots.
     mask : bool array-like of shape (n_series, n_dates) or (n_series, n_dates, n_bands), or \
 list of the same without the first axis, default=None
-        True where observed. Values under False are ignored, whatever they are. None: all
-        values that are not NaN are observed.
+        True where observed. Values where it is False are ignored; values where it is True must
+        be finite. None: all values that are not NaN are observed.
     static : array-like of shape (n_series, n_static), default=None
         Constant channels such as the position or the elevation, appended after the bands on
         every slot that has a date.
@@ -53,10 +53,11 @@ list of the same without the first axis, default=None
     ------
     ValueError
         If shapes disagree, a value is infinite, a value marked observed is NaN, an observed
-        value has no date, or `origin` is given with numeric dates.
+        value has no date, dates are numbers that cannot be days, such as milliseconds, or
+        `origin` is given with numeric dates.
     TypeError
-        If `values` is not numeric, `mask` is not boolean, or `dates` holds strings or time
-        zones.
+        If `values` is not numeric, `mask` is not boolean, or `dates` are text or have a time
+        zone.
 
     Examples
     --------
@@ -249,6 +250,20 @@ def unpack(X):
     ------
     ValueError
         If X is not 3-D or has no channel besides the date.
+
+    Examples
+    --------
+    >>> from sklearn_sits import pack, unpack
+    >>> values, dates, mask = unpack(pack([[0.2, 0.5], [0.3]], [[0, 10], [4]]))
+    >>> values[..., 0]
+    array([[0.2, 0.5],
+           [0.3, 0. ]], dtype=float32)
+    >>> dates
+    array([[ 0., 10.],
+           [ 4., nan]], dtype=float32)
+    >>> mask[..., 0]
+    array([[ True,  True],
+           [ True, False]])
     """
     X = np.asarray(X)
     if X.ndim != 3 or X.shape[2] < 2:

@@ -1,21 +1,21 @@
-"""Arrays on disk, cut into chunks, of which rows are read when they are asked for."""
+"""Chunked arrays on disk, whose rows are read on demand."""
 
 import numpy as np
 from sklearn.utils import gen_batches
 
 __all__ = ["StoredArray", "open_stored", "row_blocks"]
 
-# Chunks opened at a time to read rows that are far apart: all of them may be in memory at once.
+# Bytes of the chunks that are opened at a time to read rows that are far apart.
 _READ_BYTES = 2**24
 
 
 class StoredArray:
-    """Array of Zarr, HDF5 or dask that reads like one of numpy.
+    """Array of Zarr, HDF5 or dask whose rows are indexed as those of a numpy array.
 
     Parameters
     ----------
     array : array with shape, dtype, chunks and __getitem__
-        Where the values are.
+        Array that holds the values.
     """
 
     ndim = 3
@@ -35,7 +35,7 @@ class StoredArray:
             return np.asarray(self.array[key])
         if key.dtype == bool:
             key = np.flatnonzero(key)
-        # HDF5 wants increasing rows, and the others read them faster.
+        # HDF5 requires increasing rows, and the others read them faster.
         rows, index = np.unique(key, return_inverse=True)
         values = np.empty((len(rows), *self.shape[1:]), dtype=self.dtype)
         n_bytes = self.chunk_rows * self.dtype.itemsize * self.shape[1] * self.shape[2]
@@ -51,19 +51,19 @@ def open_stored(X):
     Parameters
     ----------
     X : array-like
-        Any input of an estimator.
+        Input of an estimator.
 
     Returns
     -------
     X : StoredArray or array-like
-        Wrapped if it is an array of Zarr, HDF5 or dask with three dimensions, else as it is.
+        Wrapped if it is a three-dimensional array of Zarr, HDF5 or dask, otherwise unchanged.
 
     Raises
     ------
     TypeError
         If such an array is neither float32 nor float64.
     ValueError
-        If it has no rows, or its shape is not known.
+        If it has no rows, or an unknown number of rows.
     """
     # A DataArray of xarray has chunks too, but knows names and returns more DataArrays.
     if isinstance(X, np.ndarray) or hasattr(X, "dims") or not hasattr(X, "chunks"):
@@ -73,26 +73,26 @@ def open_stored(X):
     name = type(X).__module__.partition(".")[0]
     if X.dtype not in (np.float32, np.float64):
         raise TypeError(
-            f"X is an array of {name} with dtype {X.dtype}, expected float32 or float64: it is "
-            "not converted while it is read."
+            f"X is a {name} array with dtype {X.dtype}, expected float32 or float64. Convert it "
+            "before: values are not converted while they are read."
         )
     if not X.shape[0] > 0:
         raise ValueError(
-            f"X is an array of {name} with {X.shape[0]} series. At least one is needed; for an "
-            "array of dask whose number is unknown, call X.compute_chunk_sizes()."
+            f"X is a {name} array with {X.shape[0]} series, expected at least one. If the number "
+            "of rows of a dask array is unknown, call X.compute_chunk_sizes()."
         )
     return StoredArray(X)
 
 
 def row_blocks(X, n_rows):
-    """Cut the rows of an array into blocks.
+    """Split the rows of an array into blocks.
 
     Parameters
     ----------
     X : ndarray or StoredArray
         Array.
     n_rows : int
-        Rows of a block; for a stored array, more if need be to have whole chunks.
+        Rows of a block; rounded up to whole chunks for a stored array.
 
     Returns
     -------

@@ -94,22 +94,19 @@ def _to_flags(flags, name, n_rows):
     """Return booleans, and where they are missing."""
     import pandas as pd
 
-    series = flags if isinstance(flags, pd.Series) else pd.Series(np.asarray(flags))
     if np.shape(flags) != (n_rows,):
         raise ValueError(f"{name} has shape {np.shape(flags)}, expected ({n_rows},).")
+    series = flags if isinstance(flags, pd.Series) else pd.Series(flags)
     missing = series.isna().to_numpy()
     known = series[~missing].to_numpy()
-    if known.dtype == object and all(isinstance(one, bool | np.bool_) for one in known):
-        known = known.astype(bool)
-    if known.dtype.kind in "iuf" and np.isin(known, (0, 1)).all():
-        known = known.astype(bool)
-    if known.dtype != bool:
-        found = known[0] if known.dtype.kind not in "iuf" else known[~np.isin(known, (0, 1))][0]
+    right = np.isin(known, (0, 1)) if known.dtype.kind in "iufO" else known.dtype == bool
+    if not np.all(right):
+        found = known[~right].tolist()[0] if np.ndim(right) else known[0]
         raise TypeError(
             f"{name} must be boolean or 0 and 1 (1 = observed), got {found!r} of dtype "
             f"{series.dtype}. Compare it with the codes of clear observations, such as "
             'frame["SCL"].isin([4, 5, 6]), or text with frame["clear"] == "True".'
         )
     kept = np.zeros(n_rows, dtype=bool)
-    kept[~missing] = known
+    kept[~missing] = known.astype(bool)
     return kept, missing

@@ -1,4 +1,4 @@
-"""What held-out simulations show about the errors of an encoder."""
+"""The statistics of the errors of an encoder on held-out simulations."""
 
 import torch
 
@@ -9,14 +9,18 @@ __all__ = ["calibrate_encoder"]
 
 _HELD_OUT = 4096
 _COVERAGE = 0.95
-_MAX_SHARED = 0.95
+_MAX_CORRELATION = 0.95
+# Normal scores of errors beyond this are as good as infinite.
+_LARGEST_SCORE = 4.0
+# Keeps the correlations of an encoder that has learned nothing positive definite.
+_RIDGE = 1e-3
 
 
 def calibrate_encoder(module, simulator, angles, generator):
     """Set the buffers of a trained encoder from simulations that it has not seen.
 
-    The intervals become right where the canopy model is: objectives on spectra alone narrow them
-    with no regard to that.
+    The intervals then have their coverage where the canopy model is right. Objectives on spectra
+    alone make them narrower with no regard to that.
 
     Parameters
     ----------
@@ -24,30 +28,40 @@ def calibrate_encoder(module, simulator, angles, generator):
         Trained encoder, on the CPU.
     simulator : Simulator
         Source of simulations, its decoder on the CPU.
-    angles : tensor of shape (m, 3) or None
+    angles : tensor of shape (m, n_angles) or None
         Angles that half of the simulations take.
     generator : torch.Generator
         Source of randomness.
     """
-    low, high = (torch.from_numpy(bound).float() for bound in simulator.bounds())
+    low, high = simulator.bounds()
     traits, *views = simulator.draw(_HELD_OUT, angles, generator)
     later, *later_views = simulator.draw_later(traits, generator)
     latents = ((traits - low) / (high - low)).clamp(0, 1)
-    module.spread.copy_(to_log(latents).std(0))
-    module.widening.fill_(1.0)
-    module.labelled.fill_(1.0)
+    module.log_std.copy_(to_log(latents).std(0))
+    module.simulation_factor.fill_(1.0)
+    module.measurement_factor.fill_(1.0)
     with torch.no_grad():
         posterior = _encode(module, simulator, *views, low, high, generator)
-        module.learn_residuals(posterior.residuals)
-        position = _position(posterior, traits)
-        module.widening.copy_(torch.quantile(position.abs(), _COVERAGE, dim=0))
+        module.learn_residuals(posterior.spectra - posterior.reconstruction)
+        position = _find_position(posterior, traits)
+        module.simulation_factor.copy_(torch.quantile(position.abs(), _COVERAGE, dim=0))
+        module.copula_factor.copy_(_correlate(position[:, : posterior.n_variables]))
         posterior = _encode(module, simulator, *later_views, low, high, generator)
-        both = torch.stack([position, _position(posterior, later)])
+        both = torch.stack([position, _find_position(posterior, later)])
         both = torch.nn.functional.normalize(both - both.mean(1, keepdim=True), dim=1)
-        module.shared.copy_(both.prod(0).sum(0).clamp(0, _MAX_SHARED))
+        module.error_correlation.copy_(both.prod(0).sum(0).clamp(0, _MAX_CORRELATION))
 
 
-def _position(posterior, traits):
+def _correlate(position):
+    """Return the Cholesky factor of the rank correlations of errors."""
+    ranks = position.argsort(0).argsort(0).double()
+    scores = torch.special.ndtri((ranks + 0.5) / len(ranks)).clamp(-_LARGEST_SCORE, _LARGEST_SCORE)
+    identity = torch.eye(position.shape[1], dtype=torch.float64)
+    correlation = torch.corrcoef(scores.T).reshape(identity.shape)
+    return torch.linalg.cholesky((1 - _RIDGE) * correlation + _RIDGE * identity)
+
+
+def _find_position(posterior, traits):
     """Return where the traits are: 0 at the median, -1 and 1 at the ends of an interval."""
     tail = (1 - _COVERAGE) / 2
     levels = torch.tensor([tail, 0.5, 1 - tail])[:, None, None]
@@ -59,6 +73,6 @@ def _position(posterior, traits):
 
 
 def _encode(module, simulator, geometry, clean, low, high, generator):
-    angles = geometry if simulator.has_angles else geometry[:, :0]
     noisy = simulator.add_noise(clean, generator)
+    angles = geometry[:, : simulator.n_angles]
     return TraitPosterior(module, simulator.decoder, noisy, angles, low, high)

@@ -1,29 +1,28 @@
-"""What an encoder says of the traits of spectra."""
+"""Distributions of the traits of single spectra."""
 
 from functools import cached_property
 
 import torch
 
-from sklearn_sits.nn.vae import latent_mean, latent_std
-from sklearn_sits.physics import VARIABLES, TruncatedNormal
-from sklearn_sits.traits.simulator import NOMINAL_ANGLES
+from sklearn_sits.nn.latents import latent_moments, latent_quantiles
+from sklearn_sits.vae.posterior import Posterior
 
 __all__ = ["TraitPosterior"]
 
 
-class TraitPosterior:
+class TraitPosterior(Posterior):
     """Distributions of the traits of spectra, each by itself.
 
     Parameters
     ----------
     module : CalibratedEncoder
         Trained encoder.
-    decoder : Prosail
+    decoder : RadiativeTransferModel
         Canopy model of the sensor.
     spectra : tensor of shape (n, n_bands)
         Reflectances.
-    angles : tensor of shape (n, 3) or (n, 0)
-        Angles in degrees; `NOMINAL_ANGLES` where there are none.
+    angles : tensor of shape (n, n_angles)
+        Angles in degrees; those that the encoder does not know are nominal.
     low, high : tensor of shape (n_traits,)
         Bounds of the traits.
     """
@@ -32,114 +31,79 @@ class TraitPosterior:
         self.module, self.decoder, self.spectra = module, decoder, spectra
         self.low, self.high = low, high
         self.loc, self.scale = module(spectra, angles)
-        self.widening = module.widening * module.labelled
-        nominal = torch.tensor(NOMINAL_ANGLES).to(spectra).expand(len(spectra), 3)
         self.angles = angles
-        self.geometry = angles if angles.shape[1] else nominal
+        self.n_variables = len(decoder.variables)
+        nominal = torch.tensor(decoder.nominal_geometry).to(spectra)
+        known = angles.shape[1] == len(nominal)
+        self.geometry = angles if known else nominal.expand(len(spectra), len(nominal))
 
     def __len__(self):
         return len(self.loc)
 
-    def of(self, columns):
-        """Return the distributions of some traits, as narrow as the encoder has them.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        distribution : TruncatedNormal of shape (n, n_columns)
-            In the units of the traits.
-        """
-        low, high = self.low[columns], self.high[columns]
-        loc, scale = self.loc[:, columns], self.scale[:, columns]
-        width = high - low
-        return TruncatedNormal(low + width * loc, width * scale, low, high, validate_args=False)
+    @cached_property
+    def latent_moments(self):
+        """Means and standard deviations of the latents, tensors of shape (n, n_traits)."""
+        return latent_moments(self.loc, self.scale)
 
     @cached_property
-    def narrowed(self):
-        """Factor by which distributions were wider before, a tensor of shape (n, n_traits)."""
-        std = latent_std(self.loc, self.scale)
-        return self.module.narrowed(self.spectra, self.angles, std)
+    def reconstruction(self):
+        """Reflectances of the mean traits, a tensor of shape (n, n_bands)."""
+        low, high = self.low[: self.n_variables], self.high[: self.n_variables]
+        mean = self.latent_moments[0][:, : self.n_variables]
+        return self.decoder(torch.lerp(low, high, mean), self.geometry, check=False)
 
-    def _factor(self, columns):
-        return self.misfit().unsqueeze(1) * self.narrowed[:, columns] * self.widening[columns]
+    @cached_property
+    def misfit(self):
+        """Factor by which the misfit of a spectrum widens its distributions, (n,)."""
+        return self.module.misfit(self.spectra - self.reconstruction)
 
-    def mean(self, columns):
-        """Return the means of some traits.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        mean : tensor of shape (n, n_columns)
-            In the units of the traits.
-        """
-        return self.of(columns).mean
-
-    def std(self, columns):
-        """Return the standard deviations of some traits.
+    def width_factor(self, columns):
+        """Compute the factor of the widths of traits that does not depend on the misfit.
 
         Parameters
         ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        std : tensor of shape (n, n_columns)
-        """
-        of = self.of(columns)
-        # No distribution between the bounds has a larger one.
-        return torch.minimum(of.stddev * self._factor(columns), (of.high - of.low) / 2)
-
-    def quantiles(self, levels, columns):
-        """Return quantiles of some traits.
-
-        Parameters
-        ----------
-        levels : tensor of shape (n_levels, 1, 1) or (n_levels, n, n_columns)
-            Probabilities.
         columns : list of int
             Positions of the traits.
 
         Returns
         -------
-        values : tensor of shape (n_levels, n, n_columns)
-            Moved away from the median by the widening, within the bounds.
+        factor : tensor of shape (n_columns,) or (n, n_columns)
         """
-        of = self.of(columns)
-        median = of.icdf(torch.full_like(of.loc, 0.5))
-        values = median + self._factor(columns) * (of.icdf(levels) - median)
-        return torch.minimum(torch.maximum(values, of.low), of.high)
+        module = self.module
+        factor = module.simulation_factor[columns] * module.measurement_factor[columns]
+        if module.pretrained_encoder is None:
+            return factor
+        std = self.latent_moments[1]
+        return factor * module.pretraining_width_ratio(self.spectra, self.angles, std)[:, columns]
 
-    def reconstruct(self):
-        """Decode the mean traits.
+    def _factor(self, columns):
+        return self.misfit.unsqueeze(1) * self.width_factor(columns)
 
-        Returns
-        -------
-        reflectances : tensor of shape (n, n_bands)
-        """
-        n_variables = len(VARIABLES)
-        mean = latent_mean(self.loc[:, :n_variables], self.scale[:, :n_variables])
-        low, high = self.low[:n_variables], self.high[:n_variables]
-        return self.decoder(torch.lerp(low, high, mean), self.geometry, check=False)
+    def _to_units(self, latents, columns):
+        return torch.lerp(self.low[columns], self.high[columns], latents)
 
-    @cached_property
-    def residuals(self):
-        """Spectra minus their reconstructions, a tensor of shape (n, n_bands)."""
-        return self.spectra - self.reconstruct()
+    def mean(self, columns):
+        """See :class:`Posterior`."""
+        # Those of the other traits, of which a mean alone has no need, would double the time.
+        mean, _ = latent_moments(self.loc[:, columns], self.scale[:, columns])
+        return self._to_units(mean, columns)
 
-    def misfit(self):
-        """Compute the factor by which a spectrum widens its distributions.
+    def moments(self, columns):
+        """See :class:`Posterior`."""
+        # No distribution between the bounds has a larger deviation than half of their distance.
+        mean, std = (values[:, columns] for values in self.latent_moments)
+        std = (std * self._factor(columns)).clamp_max(0.5)
+        return self._to_units(mean, columns), std * (self.high - self.low)[columns]
 
-        Returns
-        -------
-        factor : tensor of shape (n,)
-        """
-        return self.module.misfit(self.residuals)
+    def quantiles(self, levels, columns):
+        """See :class:`Posterior`. Quantiles move away from the median by the widening."""
+        loc, scale = self.loc[:, columns], self.scale[:, columns]
+        median = latent_quantiles(loc, scale, torch.full_like(loc, 0.5))
+        distance = latent_quantiles(loc, scale, levels.to(loc.device)) - median
+        return self._to_units((median + self._factor(columns) * distance).clamp(0, 1), columns)
+
+    def draw(self, normal):
+        """See :class:`Posterior`. The variables depend on one another by a normal copula."""
+        levels = torch.special.ndtr(normal @ self.module.copula_factor.to(normal).mT)
+        variables = self.quantiles(levels.transpose(0, 1), list(range(self.n_variables)))
+        return self.decoder.append_derived(variables.transpose(0, 1), self.geometry.unsqueeze(1))

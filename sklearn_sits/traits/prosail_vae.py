@@ -6,38 +6,42 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, _fit_context
-from sklearn.utils import check_consistent_length, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, _check_y, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 from torch.nn import ModuleDict
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
-from sklearn_sits.physics import Prosail, Sensor
-from sklearn_sits.runtime.state import TorchStateMixin, check_device
+from sklearn_sits.physics import Prosail, RadiativeTransferModel, Sensor
+from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
+from sklearn_sits.runtime.state import check_device
 from sklearn_sits.traits.calibration import calibrate_encoder
-from sklearn_sits.traits.predictions import TRAITS, UNITS, TraitPredictionsMixin, check_targets
+from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_priors
 from sklearn_sits.traits.reflectances import check_reflectances, evenly_spaced_sensor
 from sklearn_sits.traits.simulator import Simulator
-from sklearn_sits.traits.time_series import most_likely_time_scale
-from sklearn_sits.traits.training import train_vae
+from sklearn_sits.traits.time_series import SeriesPosterior, find_time_scale
+from sklearn_sits.traits.training import TraitTraining
+from sklearn_sits.vae.base import BaseVAERegressor
+from sklearn_sits.vae.draws import draw_normal
 
 __all__ = ["ProsailVAERegressor"]
 
 _SERIES_FOR_TIME_SCALE = 500
-_BLUE = 500.0  # nm; shorter waves are scattered by what is left of the atmosphere
+_BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
+# Spectra at a time: what fits into the cache of a CPU, and what keeps a GPU busy.
+_PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
+# Measurements that the uncertainty without any is worth.
+_PRIOR_MEASUREMENTS = 10
 
 
 @set_module("sklearn_sits")
-class ProsailVAERegressor(
-    TraitPredictionsMixin, TorchStateMixin, TransformerMixin, RegressorMixin, BaseEstimator
-):
+class ProsailVAERegressor(BaseVAERegressor):
     """Retrieval of vegetation traits by an auto-encoder whose decoder is PROSAIL [1]_.
 
-    An encoder turns reflectances and angles into truncated normal distributions of the traits;
+    An encoder turns reflectances and angles into truncated normal distributions of the traits.
     :class:`~sklearn_sits.physics.Prosail` turns draws of them back into reflectances. No
     measurement of a trait is needed: the encoder learns from simulations, and from the spectra
     passed to `fit`, which it has to reconstruct.
@@ -45,23 +49,28 @@ class ProsailVAERegressor(
     Parameters
     ----------
     targets : str or sequence of str, default="LAI"
-        What `predict` returns: N, Cab, Car, Cbrown, Cw, Cm, LAI, ALA, hspot, psoil, rsoil in the
-        units of `sklearn_sits.physics.VARIABLES`, or per ground area chlorophyll CCC = LAI Cab
-        (µg/cm²), water CWC = LAI Cw and dry matter CDMC = LAI Cm (g/cm²).
+        Traits that `predict` returns, or "all" of them: N, Cab, Car, Cbrown, Cw, Cm, LAI, ALA,
+        hspot, psoil, rsoil in the units of `sklearn_sits.physics.VARIABLES`, and per ground area
+        chlorophyll CCC = LAI Cab (µg/cm²), water CWC = LAI Cw and dry matter CDMC = LAI Cm
+        (g/cm²).
     sensor : str, Sensor or None, default="Sentinel-2A"
         Sensor of the reflectances. None takes any number of bands, evenly spaced over 400-2500 nm,
         without angles: for trials only.
     bands : sequence of str or None, default=None
         Bands of the sensor, in the order of X. None stands for those that look at the land
         surface; for Sentinel-2 B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12.
+    decoder : RadiativeTransferModel or None, default=None
+        Model that turns traits into reflectances. None is :class:`~sklearn_sits.physics.Prosail`
+        with the bands of `sensor`. Another model has bands, angles and traits of its own, and
+        `sensor`, `bands` and `quadrature` are then not used.
     objective : {"hybrid", "self-supervised", "simulations"}, default="hybrid"
         "simulations" maximises the likelihood of simulated traits and does not look at X: the
         MLP-Reg of [1]_. "self-supervised" starts from that and then maximises the likelihood of
         the spectra in X under the spread of the reconstructions, with `kl_weight` times the
         divergence of LAI from its bounds: the objective of [1]_. "hybrid" keeps both.
-    priors : "paper" or mapping of str to Prior, default="paper"
+    priors : "paper" or mapping of str to Prior or (float, float), default="paper"
         Distributions of the simulations, whose bounds are those of the traits. A mapping replaces
-        the variables that it names.
+        the variables that it names; two bounds are a uniform distribution.
     n_simulations : int, default=100000
         Number of simulations.
     noise : float, default=0.01
@@ -80,19 +89,19 @@ class ProsailVAERegressor(
         Start of the learning rate, a sixth of it on X; it falls as a cosine.
     n_mc_samples : int, default=16
         Draws of the traits per spectrum.
-    kl_weight : float, default=2.0
+    kl_weight : float, default=1.0
         Weight of the divergence of LAI.
     excluded_bands : "auto" or sequence of str, default="auto"
-        Bands that need not be reconstructed, as they keep traces of the atmosphere. "auto" are
-        those whose centre is below 500 nm, B2 of Sentinel-2.
+        Bands that need not be reconstructed, because they keep traces of the atmosphere. "auto"
+        are those with a centre below 500 nm, which is B2 of Sentinel-2.
     quadrature : int or "exact", default=3
         See :class:`~sklearn_sits.physics.Prosail`.
     time_scale : float, "auto" or None, default=None
-        Days in which a trait changes by about what it varies between canopies: the prior of series
-        is then auto-regressive, a random walk of the logarithm of each trait whose variance grows
-        in this time to twice that of simulations. Every date, cloudy or not, gets what the dates
-        around it tell. "auto" takes the likeliest of 5, 10, 20, ..., 320 days for each trait. None
-        treats every date by itself.
+        Days in which a trait changes by about its standard deviation between canopies. The prior
+        of series is then auto-regressive: a random walk of the logarithm of each trait, with a
+        variance that grows in this time to twice that of simulations. Every date, cloudy or not,
+        borrows information from its neighbours. "auto" takes the likeliest of 5, 10, 20, ..., 320
+        days for each trait. None treats every date by itself.
     random_state : int, RandomState instance or None, default=None
         Seed of simulations, weights, batches and draws.
     device : str or torch.device, default="auto"
@@ -106,34 +115,42 @@ class ProsailVAERegressor(
         Number of bands and angles, without the date.
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X had names.
-    sensor_ : Sensor
-        Sensor with its bands.
+    sensor_ : Sensor or None
+        Sensor with its bands, if the decoder has one.
     n_iter_ : int
         Training steps run.
     history_ : list of dict
         Per 100 steps: step, phase, and the mean of each part of the loss.
     misfit_ : float
-        Root mean square, over the spectra in X, of what the model cannot reproduce, in units of
-        what it cannot in simulations. Above one the model is not the whole truth.
-    time_scale_ : float, ndarray of shape (14,) or None
+        Root mean square reconstruction residual over X, relative to that of simulated spectra.
+        Values above one mean that PROSAIL does not fully explain the data.
+    time_scale_ : float, ndarray of shape (n_traits,) or None
         Days in which traits change.
     units_ : dict of str to str
         Unit of each trait, empty where it has none.
     date_range_ : None
         Only the distances between dates matter, not their time of year.
     state_ : dict of str to ndarray
-        Parameters of the encoder, and what simulations showed about its errors.
+        Parameters of the encoder, and the statistics of its errors on simulations.
 
     Notes
     -----
-    Distributions of the encoder are widened thrice, and never by a label. To the width that they
-    had before the encoder saw X, if it was larger: to reconstruct a spectrum narrows them, but is
-    no evidence on traits. By a factor per trait that makes the 95 % intervals of held-out
-    simulations right. And by the misfit of each spectrum, as PROSAIL is not the truth: its residual
-    r at the mean traits, whitened by the residuals of simulations. With c² the mean square of the
-    whitened residual and m² its median in simulations the factor is sqrt((1 + c²) / (1 + m²)):
+    X has shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3): reflectances in
+    0-1 in the order of the bands, then sun zenith, view zenith and relative azimuth in degrees.
+    Series have the date in front. Predictions have the precision of X.
+
+    The predicted distributions are widened in three steps, none of which uses labels. First, to
+    their width before the encoder saw X, if that was larger: fitting the spectra makes the
+    distributions narrower without adding evidence about the traits. Second, by a factor per trait
+    that gives the 95 % intervals of held-out simulations their coverage. Third, by the misfit of
+    each spectrum, because PROSAIL is not the truth. The misfit is the residual r at the mean
+    traits, whitened by the residuals of simulations. With c² the mean square of the whitened
+    residual and m² its median in simulations, the factor is sqrt((1 + c²) / (1 + m²)), which is
     about one for spectra that PROSAIL can produce. This follows the practice of scaling errors by
     the misfit [2]_.
+
+    The draws of `sample` are canopies: the variables depend on one another by a normal copula
+    with the correlations of the errors in simulations, and derived traits are computed from them.
 
     Predictions do not depend on `y`, which `fit` accepts and checks only.
 
@@ -156,27 +173,16 @@ class ProsailVAERegressor(
     """
 
     _parameter_constraints = {
-        "targets": [str, "array-like"],
+        **BaseVAERegressor._parameter_constraints,
         "sensor": [str, Sensor, None],
         "bands": ["array-like", None],
-        "objective": [StrOptions({"hybrid", "self-supervised", "simulations"})],
+        "decoder": [RadiativeTransferModel, None],
         "priors": [StrOptions({"paper"}), Mapping],
         "n_simulations": [Interval(Integral, 100, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "n_blocks": [Interval(Integral, 0, None, closed="left")],
-        "pretrain_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "n_mc_samples": [Interval(Integral, 2, None, closed="left")],
-        "kl_weight": [Interval(Real, 0, None, closed="left")],
         "excluded_bands": [StrOptions({"auto"}), "array-like"],
         "quadrature": [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"})],
         "time_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
-        "random_state": ["random_state"],
-        "device": [str, torch.device],
-        "verbose": ["verbose"],
     }
 
     def __init__(
@@ -185,6 +191,7 @@ class ProsailVAERegressor(
         *,
         sensor="Sentinel-2A",
         bands=None,
+        decoder=None,
         objective="hybrid",
         priors="paper",
         n_simulations=100_000,
@@ -196,7 +203,7 @@ class ProsailVAERegressor(
         batch_size=256,
         learning_rate=3e-3,
         n_mc_samples=16,
-        kl_weight=2.0,
+        kl_weight=1.0,
         excluded_bands="auto",
         quadrature=3,
         time_scale=None,
@@ -207,6 +214,7 @@ class ProsailVAERegressor(
         self.targets = targets
         self.sensor = sensor
         self.bands = bands
+        self.decoder = decoder
         self.objective = objective
         self.priors = priors
         self.n_simulations = n_simulations
@@ -228,121 +236,87 @@ class ProsailVAERegressor(
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = True
-        tags.target_tags.required = False
-        tags.target_tags.multi_output = not isinstance(self.targets, str)
-        # Trained without y, it cannot predict an arbitrary one.
-        tags.regressor_tags.poor_score = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Fit the encoder.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-            Reflectances in 0-1 in the order of the bands, then sun zenith, view zenith and
-            relative azimuth in degrees; series have the date in front. Spectra with NaN are left
-            out.
-        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-            Not used, but checked.
-
-        Returns
-        -------
-        self : object
-            Fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            If X, y or a parameter is not as documented.
-        FloatingPointError
-            If the training diverges.
-        """
-        with self._all_or_nothing():
-            return self._fit(X, y)
-
-    def _fit(self, X, y):
-        device = check_device(self.device)
-        check_targets(self.targets)
-        sensor = self._make_sensor()
-        spectra, angles, seen, dates = check_reflectances(self, X, sensor=sensor, reset=True)
-        if self.time_scale == "auto" and dates is None:
+    def _fit(self, X, y, device):
+        decoder = self._make_decoder()
+        self._set_outputs(_list_traits(decoder or Prosail))
+        X_checked = check_reflectances(self, X, decoder=decoder, reset=True)
+        if self.time_scale == "auto" and X_checked.dates is None:
             raise ValueError("time_scale='auto' needs packed series, got X with two dimensions.")
-        if y is not None:
-            check_consistent_length(X, y)
-            _check_y(y, multi_output=not isinstance(self.targets, str), y_numeric=True)
-        simulator = self._prepare(sensor or evenly_spaced_sensor(spectra.shape[1]))
-        kept = self._check_excluded_bands()
-        if not seen.any():
+        self._check_y(X, y)
+        if decoder is None:
+            n_bands = X_checked.reflectances.shape[1]
+            decoder = Prosail(evenly_spaced_sensor(n_bands), quadrature=self.quadrature)
+        simulator = self._prepare(decoder)
+        is_reconstructed = self._find_reconstructed_bands()
+        complete = X_checked.is_complete
+        if not complete.any():
             raise ValueError("X has no spectrum without NaN.")
         random_state = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
         module = self._build_module()
-        observed = [torch.from_numpy(values[seen]).float() for values in (spectra, angles)]
-        self.history_ = train_vae(
+        observed = [
+            torch.from_numpy(values[complete]).float()
+            for values in (X_checked.reflectances, X_checked.angles)
+        ]
+        training = TraitTraining(
             module,
             simulator,
             *observed,
-            kept=kept,
-            objective=self.objective,
+            is_reconstructed=is_reconstructed,
             n_simulations=self.n_simulations,
-            pretrain_iter=self.pretrain_iter,
-            max_iter=self.max_iter,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            n_mc_samples=self.n_mc_samples,
-            kl_weight=self.kl_weight,
-            verbose=self.verbose,
+            settings=self._list_settings(),
             generator=generator,
             device=device,
         )
+        self.history_ = training.fit()
         self.n_iter_ = self.history_[-1]["step"]
-        known = observed[1] if self._has_angles and self._observed else None
-        calibrate_encoder(module, simulator, known, generator)
+        known_angles = observed[1] if self._has_angles and self._uses_observations else None
+        calibrate_encoder(module, simulator, known_angles, generator)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
-        misfit = self._apply(spectra[seen], angles[seen], lambda posterior: posterior.misfit())
+        misfit = self._apply(
+            [X_checked.reflectances[complete], X_checked.angles[complete]],
+            lambda posterior, _: posterior.misfit,
+        )
         self.misfit_ = float(np.sqrt(np.mean(np.square(misfit))))
         self.time_scale_ = self.time_scale
         if self.time_scale == "auto":
-            chosen = random_state.permutation(len(dates))[:_SERIES_FOR_TIME_SCALE]
-            seen = seen.reshape(dates.shape)
-            spectra, angles = (v.reshape(*seen.shape, -1)[chosen] for v in (spectra, angles))
-            single = self._encode(spectra[seen[chosen]], angles[seen[chosen]])
-            # Variances of a diffuse start and of a date differ by more than float32 holds.
-            arrays = (dates[chosen].astype(np.float64), seen[chosen])
-            times = (torch.from_numpy(array).to(single.low.device) for array in arrays)
-            self.time_scale_ = most_likely_time_scale(single, *times).numpy()
-        return self
+            n_series = len(X_checked.dates)
+            chosen = random_state.permutation(n_series)[:_SERIES_FOR_TIME_SCALE]
+            self.time_scale_ = find_time_scale(*self._encode_series(X_checked, chosen)).numpy()
 
-    def _prepare(self, sensor):
+    def _prepare(self, decoder):
         """Set all of a fitted estimator that does not depend on data."""
-        self.sensor_, self._has_angles = sensor, self.sensor is not None
-        self._observed = self.objective != "simulations"
+        self._decoder, self._custom_decoder = decoder, copy.deepcopy(self.decoder)
+        self.sensor_ = getattr(decoder, "sensor", None)
+        self._has_angles = self.sensor is not None or self.decoder is not None
+        self._uses_observations = self.objective != "simulations"
         self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
         self._quadrature = self.quadrature
-        self._decoder = Prosail(sensor, quadrature=self.quadrature)
-        priors = check_priors(self.priors)
-        simulator = Simulator(self._decoder, priors, self.noise, self._has_angles)
-        self._lowest, self._highest = simulator.bounds()
-        self.units_, self.date_range_ = dict(UNITS), None
+        simulator = Simulator(
+            decoder, check_priors(self.priors, decoder), self.noise, self._has_angles
+        )
+        self._lowest, self._highest = (bound.numpy() for bound in simulator.bounds())
+        self.units_, self.date_range_ = decoder.units, None
         return simulator
 
-    def _make_sensor(self):
+    def _make_decoder(self):
+        """Return the model of the sensor, None if any number of columns is a band."""
+        if self.decoder is not None:
+            return copy.deepcopy(self.decoder)
         if self.sensor is None:
             return None
-        if isinstance(self.sensor, str):
-            return Sensor.load(self.sensor, self.bands)
-        return self.sensor if self.bands is None else self.sensor.select(self.bands)
+        return Prosail(self.sensor, self.bands, quadrature=self.quadrature)
 
-    def _check_excluded_bands(self):
+    def _find_reconstructed_bands(self):
         """Return which bands have to be reconstructed."""
-        bands, centres = self.sensor_.bands, self.sensor_.centre
+        bands, centres = self._decoder.bands, self._decoder.centres
         if isinstance(self.excluded_bands, str):
+            if centres is None:
+                return np.ones(len(bands), dtype=bool)
             # With blue bands only, there is nothing else to reconstruct.
             kept = centres >= _BLUE
             return kept if kept.any() else ~kept
@@ -355,30 +329,35 @@ class ProsailVAERegressor(
         return kept
 
     def _build_module(self):
-        n_bands = len(self.sensor_.bands)
-        n_inputs = n_bands + 3 * self._has_angles
-        encoder, before = (
-            ResidualEncoder(n_inputs, len(TRAITS), **self._module_params) for _ in range(2)
+        model = self._decoder
+        n_bands, n_variables = len(model.bands), len(model.variables)
+        n_latents = n_variables + len(model.derived)
+        n_inputs = n_bands + len(model.geometry) * self._has_angles
+        encoder, pretrained = (
+            ResidualEncoder(n_inputs, n_latents, **self._module_params) for _ in range(2)
         )
-        return CalibratedEncoder(
-            encoder, n_bands, len(TRAITS), before=before if self._observed else None
-        )
+        if not self._uses_observations:
+            pretrained = None
+        return CalibratedEncoder(encoder, n_bands, n_latents, n_variables, pretrained)
 
     def _load_state(self, state):
         """Become fitted by the state of another estimator with the same parameters."""
-        self._prepare(self._make_sensor())
-        self.n_features_in_ = len(self.sensor_.bands) + 3
+        self._prepare(self._make_decoder())
+        self._set_outputs(_list_traits(self._decoder))
+        self.n_features_in_ = len(self._decoder.bands) + len(self._decoder.geometry)
         self.history_, self.n_iter_ = [], self.pretrain_iter
-        # In units of what simulations leave, and no more was seen.
+        # In units of the residuals of simulations, and the model has seen nothing else.
         self.misfit_, self.time_scale_ = 1.0, self.time_scale
         self.state_ = state
         self._restore()
         return self
 
     def _restore(self):
-        super()._restore()
         if not hasattr(self, "_decoder"):
-            self._decoder = Prosail(self.sensor_, quadrature=self._quadrature)
+            self._decoder = copy.deepcopy(self._custom_decoder)
+            if self._decoder is None:
+                self._decoder = Prosail(self.sensor_, quadrature=self._quadrature)
+        super()._restore()
 
     def _make_copy(self):
         return copy.deepcopy(ModuleDict({"encoder": self._module, "decoder": self._decoder}))
@@ -388,8 +367,130 @@ class ProsailVAERegressor(
         state.pop("_decoder", None)
         return state
 
-    def transform(self, X):
-        """Compute the mean of every trait.
+    def _check_X(self, X):
+        decoder = self._decoder if self._has_angles else None
+        return check_reflectances(self, X, decoder=decoder, reset=False)
+
+    def _make_posterior(self, device, spectra, angles):
+        """Return the posterior of complete spectra, tensors on the device."""
+        model = self._copy_for(device, spectra.dtype)
+        bounds = (torch.tensor(bound).to(spectra) for bound in (self._lowest, self._highest))
+        return TraitPosterior(model["encoder"], model["decoder"], spectra, angles, *bounds)
+
+    def _apply(self, parts, function, n_draws=0, seed=None):
+        """Apply a function to the posterior of complete spectra, and normal numbers for draws."""
+        device = check_device(self.device)
+        n_variables = len(self._decoder.variables)
+
+        def load(rows):
+            arrays = [part[rows] for part in parts]
+            tensors = [to_tensor(array, device) for array in arrays]
+            if not n_draws:
+                return *tensors, None
+            normal = draw_normal(np.concatenate(arrays, axis=1), n_draws, n_variables, seed)
+            return *tensors, to_tensor(normal, device)
+
+        return predict_in_batches(
+            lambda batch: function(self._make_posterior(device, *batch[:2]), batch[2]),
+            load,
+            len(parts[0]),
+            device,
+            _PREDICTED_AT_ONCE[device.type],
+        )
+
+    def _encode_series(self, X, rows):
+        """Return the posterior of the spectra of some series, all dates, and where spectra are."""
+        device = check_device(self.device)
+        complete = X.is_complete.reshape(X.shape)[rows]
+        arrays = (values.reshape(*X.shape, -1)[rows][complete] for values in X[:2])
+        # Variances of a diffuse start and of a date differ by more than float32 holds.
+        dates = torch.from_numpy(X.dates[rows].astype(np.float64)).to(device)
+        with torch.no_grad():
+            single = self._make_posterior(device, *(to_tensor(one, device) for one in arrays))
+        return single, dates, torch.from_numpy(complete).to(device)
+
+    def _apply_in_time(self, X, function, result, n_draws, seed):
+        """Apply a function to the joint posterior of the dates of series; fill the result."""
+        at_once = _PREDICTED_AT_ONCE[check_device(self.device).type]
+        n_series = max(1, at_once // X.shape[1])
+        scales = np.broadcast_to(np.float64(self.time_scale_), len(self._lowest)).copy()
+        for start in range(0, X.shape[0], n_series):
+            rows = slice(start, start + n_series)
+            single, dates, seen = self._encode_series(X, rows)
+            if not len(single):
+                continue
+            with torch.no_grad():
+                posterior = SeriesPosterior(single, dates, seen, torch.from_numpy(scales).to(dates))
+                normal = None
+                if n_draws:
+                    contents = _list_contents(X, rows, posterior.known.cpu().numpy())
+                    n_variables = len(self._decoder.variables)
+                    normal = to_tensor(
+                        draw_normal(contents, n_draws, n_variables, seed), dates.device
+                    )
+                values = function(posterior, normal)
+            result[rows][posterior.known.cpu().numpy()] = values.cpu().numpy()
+
+    def _map_posterior(self, X, function, n_columns, *, n_draws=0, seed=None, in_time=True):
+        X = self._check_X(X)
+        result = np.full((*X.shape, n_columns), np.nan, dtype=X.reflectances.dtype)
+        if in_time and X.dates is not None and self.time_scale_ is not None:
+            self._apply_in_time(X, function, result, n_draws, seed)
+        elif X.is_complete.any():
+            complete = X.is_complete
+            parts = [X.reflectances[complete], X.angles[complete]]
+            result[complete.reshape(X.shape)] = self._apply(parts, function, n_draws, seed)
+        return result
+
+    def calibrate(self, X, y):
+        """Rescale the predicted uncertainty of the targets with a few measurements.
+
+        The squared factor on standard deviations is the mean squared error, in units of the
+        predicted variance, over the measurements and ten pseudo-measurements at factor one. Means
+        do not change. A second call replaces the first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
+            Reflectances and angles as in `fit`.
+        y : array-like of the shape of `predict(X)`
+            Measured targets; NaN at dates of series without a measurement.
+
+        Returns
+        -------
+        self : object
+            Estimator with wider or narrower distributions.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X or y is not as documented.
+        """
+        check_is_fitted(self)
+        columns = self._find_targets()
+        with self._all_or_nothing():
+            factor = np.ones_like(self.state_["measurement_factor"])
+            self.state_ = self.state_ | {"measurement_factor": factor}
+            self._restore()
+            mean, std = self.predict(X, return_std=True)
+            y = np.asarray(y, dtype=np.float64)
+            if y.shape != mean.shape:
+                raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
+            if np.isinf(y).any() or (np.ndim(X) == 2 and np.isnan(y).any()):
+                raise ValueError("y must be finite, or NaN at dates of series.")
+            square = np.square((y - mean) / std).reshape(-1, len(columns))
+            count = np.sum(~np.isnan(square), axis=0)
+            if not count.all():
+                raise ValueError("y has no measurement where X has a spectrum.")
+            total = _PRIOR_MEASUREMENTS + np.nansum(square, axis=0)
+            factor[columns] = np.sqrt(total / (_PRIOR_MEASUREMENTS + count))
+            self._restore()
+        return self
+
+    def reconstruct(self, X):
+        """Compute the reflectances of the mean traits.
 
         Parameters
         ----------
@@ -398,8 +499,8 @@ class ProsailVAERegressor(
 
         Returns
         -------
-        traits : ndarray of shape (n_samples, 14) or (n_series, n_dates, 14)
-            In the order of `get_feature_names_out` and the precision of X.
+        reflectances : ndarray of shape (n_samples, n_bands) or (n_series, n_dates, n_bands)
+            In the precision of X. NaN where there is no spectrum.
 
         Raises
         ------
@@ -409,21 +510,23 @@ class ProsailVAERegressor(
             If X is not as documented.
         """
         check_is_fitted(self)
-        columns = list(range(len(TRAITS)))
-        return self._predict(X, lambda posterior: posterior.mean(columns), len(columns))
+        n_bands = len(self._decoder.bands)
+        return self._map_posterior(
+            X, lambda posterior, _: posterior.reconstruction, n_bands, in_time=False
+        )
 
-    def get_feature_names_out(self, input_features=None):
-        """Return the names of the traits that `transform` computes.
 
-        Parameters
-        ----------
-        input_features : array-like of str, default=None
-            Names of the columns of X, checked only.
+def _list_traits(model):
+    return [trait.name for trait in (*model.variables, *model.derived)]
 
-        Returns
-        -------
-        names : ndarray of str
-        """
-        check_is_fitted(self)
-        _check_feature_names_in(self, input_features, generate_names=False)
-        return np.array(TRAITS, dtype=object)
+
+def _list_contents(X, rows, known):
+    """Return for each known date of series an array that tells it from others."""
+    complete = X.is_complete.reshape(X.shape)[rows]
+    dates = X.dates[rows]
+    spectra = np.concatenate([X.reflectances, X.angles], axis=1).reshape(*X.shape, -1)[rows]
+    contents = []
+    for series, days, seen, at in zip(spectra, dates, complete, known, strict=True):
+        content = np.concatenate([days[seen], series[seen].ravel()])
+        contents += [np.append(content, day) for day in days[at]]
+    return contents

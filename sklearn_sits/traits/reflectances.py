@@ -1,95 +1,153 @@
 """Checks of reflectances and angles, single spectra or packed series."""
 
-import warnings
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.sparse import issparse
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_array, validate_data
 
-from sklearn_sits.physics import GEOMETRY, Sensor
-from sklearn_sits.physics.prosail import check_degrees, check_values
-from sklearn_sits.series.checks import check_sits
+from sklearn_sits._warnings import warn_user
+from sklearn_sits.exceptions import DataQualityWarning
+from sklearn_sits.physics import Sensor
+from sklearn_sits.physics.checks import check_degrees, check_values
+from sklearn_sits.series.checks import check_numeric
+from sklearn_sits.series.content import check_content, first_index
 
-__all__ = ["check_reflectances", "evenly_spaced_sensor"]
+__all__ = ["Spectra", "check_reflectances", "evenly_spaced_sensor"]
 
 _LOWEST, _HIGHEST = -0.05, 1.5
+# No reflectance is larger, whatever the noise: a median above it is in another unit.
+_OTHER_UNIT = 50.0
+_SAMPLED = 4096  # spectra that show the unit of all
 _RANGE = (400.0, 2500.0)  # nm
 
 
-def check_reflectances(estimator, X, *, sensor, reset):
+class Spectra(NamedTuple):
+    """Spectra of samples, or of all dates of series.
+
+    Parameters
+    ----------
+    reflectances : ndarray of shape (n, n_bands)
+        Reflectances in 0-1.
+    angles : ndarray of shape (n, n_angles)
+        Their angles in degrees.
+    is_complete : bool ndarray of shape (n,)
+        Spectra that can be used.
+    dates : ndarray of shape (n_series, n_dates) or None
+        Of series, NaN in padding.
+    """
+
+    reflectances: np.ndarray
+    angles: np.ndarray
+    is_complete: np.ndarray
+    dates: np.ndarray | None
+
+    @property
+    def shape(self):
+        """Shape of a prediction: (n_samples,) or (n_series, n_dates)."""
+        return self.is_complete.shape if self.dates is None else self.dates.shape
+
+
+def check_reflectances(estimator, X, *, decoder, reset):
     """Validate spectra with their angles, or series of them.
 
     Parameters
     ----------
     estimator : estimator instance
         Receives `n_features_in_` (and `feature_names_in_` for tables) when `reset` is True.
-    X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-        Reflectances and sun zenith, view zenith and relative azimuth in degrees; series have the
-        date in front.
-    sensor : Sensor or None
-        Sensor with the bands of X. None takes any number of columns, all of them bands, with any
-        values.
+    X : array-like of shape (n_samples, n_bands + n_angles) or (n_series, n_dates, 1 + n_bands + \
+n_angles)
+        Reflectances and angles in degrees; series have the date in front.
+    decoder : RadiativeTransferModel or None
+        Model with the bands and angles of X. None takes any number of columns, all of them bands,
+        with any values.
     reset : bool
-        True in `fit`, False in the other methods, which compare X with what `fit` saw.
+        True in `fit`, which refuses what is out of range. False in the other methods, where such
+        spectra count as not observed, and which compare X with what `fit` saw.
 
     Returns
     -------
-    spectra : ndarray of shape (n, n_bands)
-        All spectra of all series.
-    angles : ndarray of shape (n, 3) or (n, 0)
-        Their angles.
-    seen : bool ndarray of shape (n,)
-        Spectra without NaN.
-    dates : ndarray of shape (n_series, n_dates) or None
-        Of series, NaN in padding.
+    spectra : Spectra
 
     Raises
     ------
     ValueError
         If the number of columns is not that of the bands and angles, names are in another order,
-        a value is infinite, out of range or of another unit.
+        or values are in another unit; in `fit` also if a value is infinite or out of range.
 
     Warns
     -----
-    UserWarning
-        If some spectra have NaN and X has no dates.
+    DataQualityWarning
+        If some spectra have NaN and X has no dates, or are out of range.
     """
-    series = not issparse(X) and not hasattr(X, "columns") and np.asarray(X).ndim == 3
-    if series:
-        # Without what fit saw: the date is no column, and pixels and series are alike.
-        X = check_sits(type(estimator)(), X, reset=True)
-        dates, X = X[..., 0], X[..., 1:]
-        if reset:
-            estimator.n_features_in_ = X.shape[-1]
-    else:
-        dates = None
+    X, dates = _read_series(estimator, X, reset) if _n_dims(X) == 3 else (X, None)
+    if dates is None:
         X = validate_data(
             estimator,
             X,
             reset=reset,
             dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
+            ensure_all_finite="allow-nan" if reset else False,
         )
-    if sensor is not None:
-        _check_columns(estimator, X.shape[-1], sensor.bands)
+    elif reset:
+        estimator.n_features_in_ = X.shape[-1]
+    if decoder is not None:
+        _check_columns(estimator, X.shape[-1], decoder)
     X = X.reshape(-1, X.shape[-1])
-    seen = ~np.isnan(X).any(axis=1)
-    if not series and not seen.all():
-        warnings.warn(
-            f"{len(seen) - seen.sum()} of {len(seen)} spectra have NaN and are not used.",
-            UserWarning,
-            stacklevel=3,
+    is_missing = np.isnan(X).any(axis=1)
+    if dates is None and is_missing.any():
+        warn_user(
+            f"{np.count_nonzero(is_missing)} of {len(X)} spectra have NaN and are not used.",
+            DataQualityWarning,
         )
-    n_bands = X.shape[1] if sensor is None else len(sensor.bands)
-    spectra, angles = X[:, :n_bands], X[:, n_bands:]
-    if sensor is not None and seen.any():
-        _check_range(spectra[seen])
-        # As tensors, for the canopy model has the same limits.
-        geometry = torch.from_numpy(np.ascontiguousarray(angles[seen]))
-        check_values(geometry, "X", GEOMETRY)
-        check_degrees(geometry)
-    return spectra, angles, seen, dates
+    if dates is not None:
+        is_missing |= np.isnan(dates).ravel()
+    n_bands = X.shape[1] if decoder is None else len(decoder.bands)
+    reflectances, angles = X[:, :n_bands], X[:, n_bands:]
+    is_complete = ~is_missing
+    if decoder is None:
+        is_complete &= np.isfinite(X).all(axis=1)
+    elif is_complete.any():
+        _check_units(reflectances[is_complete], angles[is_complete], decoder)
+        if reset:
+            _check_range(reflectances[is_complete], angles[is_complete], decoder)
+        else:
+            is_complete &= _find_usable(reflectances, angles, decoder)
+    n_bad = len(X) - np.count_nonzero(is_missing) - np.count_nonzero(is_complete)
+    if n_bad:
+        _warn_of_spectra(reflectances, angles, ~is_missing & ~is_complete, decoder)
+    return Spectra(reflectances, angles, is_complete, dates)
+
+
+def _n_dims(X):
+    """Count the axes of X without reading what is on disk."""
+    if issparse(X) or hasattr(X, "columns"):
+        return 2
+    return X.ndim if hasattr(X, "ndim") else np.ndim(check_numeric(X, "X"))
+
+
+def _read_series(estimator, X, reset):
+    """Return the values and the dates of packed series."""
+    array = check_array(
+        check_numeric(X, "X"),
+        dtype=[np.float64, np.float32],
+        allow_nd=True,
+        ensure_all_finite=False,
+        input_name="X",
+        estimator=estimator,
+    )
+    if array.shape[1] == 0 or array.shape[2] < 2:
+        raise ValueError(
+            f"X has shape {array.shape}, expected (n_series, n_dates, 1 + n_channels) with at "
+            "least one date, and one channel after the date."
+        )
+    if reset:
+        # Empty series are no error: they have no spectrum.
+        check_content(array, [], "X")
+        return array[..., 1:], array[..., 0]
+    dates = array[..., 0]
+    return array[..., 1:], np.where(np.isfinite(dates), dates, np.nan)
 
 
 def evenly_spaced_sensor(n_bands):
@@ -114,12 +172,13 @@ def evenly_spaced_sensor(n_bands):
     return Sensor.from_responses(wavelengths, responses, names, name="evenly spaced")
 
 
-def _check_columns(estimator, n_columns, bands):
-    expected = len(bands) + 3
-    if n_columns != expected:
+def _check_columns(estimator, n_columns, decoder):
+    bands, angles = decoder.bands, [angle.name for angle in decoder.geometry]
+    if n_columns != len(bands) + len(angles):
         raise ValueError(
-            f"X has {n_columns} columns of reflectances and angles, expected {expected}: the bands "
-            f"{', '.join(bands)}, sun zenith, view zenith and relative azimuth."
+            f"X has {n_columns} columns of reflectances and angles, expected "
+            f"{len(bands) + len(angles)}: the bands {', '.join(bands)}"
+            + (f", then {', '.join(angles)}." if angles else ".")
         )
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
@@ -131,15 +190,59 @@ def _check_columns(estimator, n_columns, bands):
         )
 
 
-def _check_range(spectra):
-    low, high = spectra.min(), spectra.max()
-    if high > 50:
+def _check_units(reflectances, angles, decoder):
+    """Refuse reflectances and angles that are in another unit as a whole."""
+    median = np.median(reflectances[:: 1 + len(reflectances) // _SAMPLED])
+    # A block of a map that holds one fill value is no evidence of a unit.
+    if median > _OTHER_UNIT and reflectances.min() < reflectances.max():
         raise ValueError(
-            f"X must hold reflectances in 0-1, found {high:g}: divide integers by their scale, "
-            "10000 for Sentinel-2 products (after their offset)."
+            f"X must hold reflectances in 0-1, but their median is {median:g}. Divide integers by "
+            "their scale, which is 10000 for Sentinel-2 products, after subtracting their offset."
+        )
+    if len(decoder.geometry) == 3:
+        check_degrees(torch.from_numpy(np.nan_to_num(angles)))
+
+
+def _check_range(reflectances, angles, decoder):
+    low, high = reflectances.min(), reflectances.max()
+    if high > _OTHER_UNIT:
+        raise ValueError(
+            f"X must hold reflectances in 0-1, found {high:g}. Divide integers by their scale, "
+            "which is 10000 for Sentinel-2 products, after subtracting their offset."
         )
     if low < _LOWEST or high > _HIGHEST:
         raise ValueError(
             f"X must hold reflectances within {_LOWEST} and {_HIGHEST}, found {low:.4g} to "
             f"{high:.4g}."
         )
+    # As a tensor, because the model has the same limits.
+    check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry)
+
+
+def _find_usable(reflectances, angles, decoder):
+    """Return where reflectances and angles are within their limits."""
+    usable = ((reflectances >= _LOWEST) & (reflectances <= _HIGHEST)).all(axis=1)
+    for angle, values in zip(decoder.geometry, angles.T, strict=True):
+        usable &= (values >= angle.low) & (values <= angle.high)
+    return usable
+
+
+def _warn_of_spectra(reflectances, angles, is_bad, decoder):
+    first = int(is_bad.argmax())
+    limits = "finite"
+    values = np.concatenate([reflectances[first], angles[first]])
+    names = [f"column {i}" for i in range(len(values))]
+    is_out = ~np.isfinite(values)
+    if decoder is not None:
+        limits = f"within {_LOWEST} and {_HIGHEST}, and angles within their bounds"
+        names = [*decoder.bands, *(angle.name for angle in decoder.geometry)]
+        low = np.array([_LOWEST] * len(decoder.bands) + [a.low for a in decoder.geometry])
+        high = np.array([_HIGHEST] * len(decoder.bands) + [a.high for a in decoder.geometry])
+        is_out = ~((values >= low) & (values <= high))
+    (column,) = first_index(is_out)
+    warn_user(
+        f"{np.count_nonzero(is_bad)} of {len(is_bad)} spectra count as not observed, because "
+        f"reflectances must be {limits}. The first one is spectrum {first}, with "
+        f"{names[column]} = {values[column]:.4g}.",
+        DataQualityWarning,
+    )

@@ -31,7 +31,7 @@ def reconstruction_score(estimator, X, y=None):
         The higher the better.
     """
     check_is_fitted(estimator)
-    spectra, _, seen, _ = estimator._check_X(X)
-    bands = estimator.reconstruct(X).reshape(-1, spectra.shape[1])[seen]
-    error = (spectra[seen] - bands) / 0.01
+    observed = estimator._check_X(X)
+    reconstructed = estimator.reconstruct(X).reshape(observed.reflectances.shape)
+    error = (observed.reflectances - reconstructed)[observed.is_complete] / 0.01
     return -0.5 * float(np.mean(np.sum(error**2, axis=1)))

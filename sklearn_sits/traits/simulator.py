@@ -1,21 +1,12 @@
 """Simulated spectra with the traits that made them."""
 
-import numpy as np
 import torch
 
-from sklearn_sits.physics import VARIABLES, sample_geometry, sample_variables
+__all__ = ["Simulator"]
 
-__all__ = ["NOMINAL_ANGLES", "Simulator", "with_ground"]
-
-_NAMES = [variable.name for variable in VARIABLES]
-_LAI = _NAMES.index("LAI")
-_PER_GROUND = [_NAMES.index(name) for name in ("Cab", "Cw", "Cm")]
-# Sun zenith, view zenith and relative azimuth where X has none, in degrees.
-NOMINAL_ANGLES = (35.0, 5.0, 90.0)
-# What changes within weeks, and how far it goes towards an independent draw. The rest belongs to
-# the species and the soil.
-_CHANGING = [_NAMES.index(name) for name in ("Cab", "Car", "Cbrown", "Cw", "LAI")]
-_CHANGE = 0.3
+# How far seasonal variables go in some weeks towards an independent draw. A guess: it sets the
+# share of the errors that the dates of a series have in common.
+_SEASONAL_CHANGE = 0.3
 
 
 class Simulator:
@@ -23,32 +14,34 @@ class Simulator:
 
     Parameters
     ----------
-    decoder : Prosail
+    decoder : RadiativeTransferModel
         Canopy model of the sensor.
     priors : dict of str to Prior
         Distributions of the variables.
     noise : float
         Largest standard deviation of the noise in reflectances.
     has_angles : bool
-        Whether the geometry is known to the encoder; otherwise it is `NOMINAL_ANGLES`.
+        Whether the geometry is known to the encoder; otherwise it is the nominal one.
     """
 
     def __init__(self, decoder, priors, noise, has_angles):
         self.decoder, self.priors, self.noise, self.has_angles = decoder, priors, noise, has_angles
+
+    @property
+    def n_angles(self):
+        """Number of angles that the encoder knows."""
+        return len(self.decoder.geometry) if self.has_angles else 0
 
     def bounds(self):
         """Return the bounds of the traits.
 
         Returns
         -------
-        low, high : float64 ndarray of shape (14,)
-            Of the variables, then of CCC, CWC and CDMC.
+        low, high : float32 tensor of shape (n_traits,)
+            Of the variables, then of the derived traits.
         """
-        priors = [self.priors[name] for name in _NAMES]
-        low = np.array([min(prior.low, prior.dense_low) for prior in priors])
-        high = np.array([max(prior.high, prior.dense_high) for prior in priors])
-        low = np.concatenate([low, low[_LAI] * low[_PER_GROUND]])
-        return low, np.concatenate([high, high[_LAI] * high[_PER_GROUND]])
+        low, high = self.decoder.bounds(self.priors)
+        return low.float(), high.float()
 
     def draw(self, n, angles, generator):
         """Draw traits, angles and reflectances without noise.
@@ -57,25 +50,25 @@ class Simulator:
         ----------
         n : int
             Number of draws.
-        angles : tensor of shape (m, 3) or None
+        angles : tensor of shape (m, n_angles) or None
             Angles that half of the draws take.
         generator : torch.Generator
             Source of randomness.
 
         Returns
         -------
-        traits : float32 tensor of shape (n, 14)
-        angles : float32 tensor of shape (n, 3)
+        traits : float32 tensor of shape (n, n_traits)
+        angles : float32 tensor of shape (n, n_geometry)
         spectra : float32 tensor of shape (n, n_bands)
         """
-        return self._decode(self._variables(n, generator), angles, generator)
+        return self._decode(self._draw_variables(n, generator), angles, generator)
 
     def draw_later(self, traits, generator):
         """Draw the same canopies some weeks later, under other angles.
 
         Parameters
         ----------
-        traits : tensor of shape (n, 14)
+        traits : tensor of shape (n, n_traits)
             As `draw` returns them.
         generator : torch.Generator
             Source of randomness.
@@ -85,27 +78,30 @@ class Simulator:
         traits, angles, spectra
             See `draw`.
         """
-        variables = traits[:, : len(_NAMES)].clone()
-        other = self._variables(len(traits), generator)
-        for column in _CHANGING:
-            variables[:, column].lerp_(other[:, column], _CHANGE)
+        names = [variable.name for variable in self.decoder.variables]
+        variables = traits[:, : len(names)].clone()
+        other = self._draw_variables(len(traits), generator)
+        for column in map(names.index, self.decoder.seasonal):
+            variables[:, column].lerp_(other[:, column], _SEASONAL_CHANGE)
         return self._decode(variables, None, generator)
 
-    def _variables(self, n, generator):
-        return sample_variables(n, self.priors, max_soil=1.0, generator=generator).float()
+    def _draw_variables(self, n, generator):
+        return self.decoder.sample_variables(n, self.priors, generator=generator).float()
 
     def _decode(self, variables, angles, generator):
-        n = len(variables)
+        n, decoder = len(variables), self.decoder
         if self.has_angles:
-            geometry = sample_geometry(n, generator).float()
+            geometry = decoder.sample_geometry(n, generator).float()
             if angles is not None:
                 chosen = torch.randint(len(angles), (n // 2,), generator=generator)
                 geometry[: n // 2] = angles[chosen]
         else:
-            geometry = torch.tensor(NOMINAL_ANGLES).expand(n, 3)
+            nominal = torch.tensor(decoder.nominal_geometry)
+            geometry = nominal.expand(n, len(nominal))
         with torch.no_grad():
-            spectra = self.decoder(variables, geometry, check=False)
-        return with_ground(variables), geometry, spectra
+            spectra = decoder(variables, geometry, check=False)
+            traits = decoder.append_derived(variables, geometry)
+        return traits, geometry, spectra
 
     def add_noise(self, spectra, generator):
         """Add noise of a random size per spectrum.
@@ -124,19 +120,3 @@ class Simulator:
         size = self.noise * torch.rand(len(spectra), 1, generator=generator)
         noise = size * torch.randn(spectra.shape, generator=generator)
         return spectra + noise.to(spectra.device)
-
-
-def with_ground(variables):
-    """Append chlorophyll, water and dry matter per ground area.
-
-    Parameters
-    ----------
-    variables : tensor of shape (..., 11)
-        Leaf, canopy and soil.
-
-    Returns
-    -------
-    tensor of shape (..., 14)
-    """
-    per_ground = variables[..., _LAI, None] * variables[..., _PER_GROUND]
-    return torch.cat([variables, per_ground], dim=-1)

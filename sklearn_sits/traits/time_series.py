@@ -1,32 +1,33 @@
-"""What an encoder says of traits at every date of a series."""
+"""Distributions of traits at every date of a series."""
 
 import torch
 
 from sklearn_sits.nn.time_prior import smooth
+from sklearn_sits.vae.posterior import Posterior
 
-__all__ = ["TIME_SCALES", "SeriesPosterior", "most_likely_time_scale", "to_log"]
+__all__ = ["TIME_SCALES", "SeriesPosterior", "find_time_scale", "to_log"]
 
 TIME_SCALES = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0)  # days
 # Share of the range of a trait below which a change is absolute, above which it is relative.
 _OFFSET = 0.02
 
 
-class SeriesPosterior:
+class SeriesPosterior(Posterior):
     """Distributions of traits that change smoothly, at all dates with and without a spectrum.
 
-    The uncertainty of a trait grows with its value, as does its change from date to date. It is
-    therefore the logarithm of a trait that takes a random walk, and is normal.
+    The uncertainty of a trait grows with its value, as does its change from date to date.
+    Therefore the logarithm of a trait takes a random walk, and is normal.
 
     Parameters
     ----------
     single : TraitPosterior
-        Of the spectra that were seen, in the order of the series and their dates.
+        Of the observed spectra, in the order of the series and their dates.
     dates : float64 tensor of shape (n_series, n_dates)
         Days, NaN in padding.
     seen : bool tensor of shape (n_series, n_dates)
         Dates of the spectra.
     time_scale : tensor of shape (n_traits,)
-        Days in which a trait changes by what it varies.
+        Days in which a trait changes by about its standard deviation between canopies.
 
     Attributes
     ----------
@@ -42,73 +43,48 @@ class SeriesPosterior:
     def __len__(self):
         return int(self.known.sum())
 
-    def _log(self, columns):
-        """Return mean and standard deviation of the logarithms."""
+    def _smooth_logarithms(self, columns):
+        """Return the means and standard deviations of the logarithms of some traits."""
         misfits = self.dates.new_full(self.dates.shape, torch.nan)
-        misfits[self.seen] = self.single.misfit().to(self.dates)
-        typical = misfits.nanmedian(1, keepdim=True).values
+        misfits[self.seen] = self.single.misfit.to(self.dates)
+        median = misfits.nanmedian(1, keepdim=True).values
         # What a model cannot reproduce widens all dates alike; the clouds of one are its own.
-        share = (misfits / typical)[self.seen]
-        factor = share.unsqueeze(1) * (self.single.narrowed * self.single.widening)[:, columns]
+        share = (misfits / median)[self.seen]
+        factor = share.unsqueeze(1) * self.single.width_factor(columns)
         time_scale = self.time_scale[columns]
         mean, std, _ = _smooth(self.single, self.dates, self.seen, factor, time_scale, columns)
-        typical = typical.expand_as(self.dates)[self.known].unsqueeze(1)
-        return mean[self.known], std[self.known] * typical
+        median = median.expand_as(self.dates)[self.known].unsqueeze(1)
+        return mean[self.known], std[self.known] * median
 
-    def _units(self, columns):
-        return self.low[columns], (self.high - self.low)[columns]
+    def _to_units(self, logarithms, columns):
+        latents = (logarithms.exp() - _OFFSET).clamp(0, 1)
+        return torch.lerp(self.low.double()[columns], self.high.double()[columns], latents)
 
-    def mean(self, columns):
-        """Return the means of some traits.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        mean : tensor of shape (n_known, n_columns)
-            In the units of the traits.
-        """
-        low, width = self._units(columns)
-        return low + width * (self._log(columns)[0].exp() - _OFFSET).clamp(0, 1)
-
-    def std(self, columns):
-        """Return the standard deviations of some traits.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        std : tensor of shape (n_known, n_columns)
-        """
-        _, width = self._units(columns)
-        mean, std = self._log(columns)
-        return width * (mean.exp() * std).clamp_max(0.5)
+    def moments(self, columns):
+        """See :class:`Posterior`."""
+        mean, std = self._smooth_logarithms(columns)
+        # Moments of the log-normal distribution.
+        log_mean, relative_std = mean + 0.5 * std.square(), torch.expm1(std.square()).sqrt()
+        width = (self.high - self.low).double()[columns]
+        latent_std = (log_mean.exp() * relative_std).clamp_max(0.5)
+        return self._to_units(log_mean, columns), width * latent_std
 
     def quantiles(self, levels, columns):
-        """Return quantiles of some traits.
+        """See :class:`Posterior`."""
+        mean, std = self._smooth_logarithms(columns)
+        return self._to_units(mean + std * torch.special.ndtri(levels.to(mean)), columns)
 
-        Parameters
-        ----------
-        levels : tensor of shape (n_levels, 1, 1) or (n_levels, n_known, n_columns)
-            Probabilities.
-        columns : list of int
-            Positions of the traits.
-
-        Returns
-        -------
-        values : tensor of shape (n_levels, n_known, n_columns)
-            Within the bounds.
-        """
-        low, width = self._units(columns)
-        mean, std = self._log(columns)
-        values = (mean + std * torch.special.ndtri(levels)).exp() - _OFFSET
-        return low + width * values.clamp(0, 1)
+    def draw(self, normal):
+        """See :class:`Posterior`. Each date has draws of its own."""
+        decoder = self.single.decoder
+        columns = list(range(len(decoder.variables)))
+        mean, std = (values.unsqueeze(1) for values in self._smooth_logarithms(columns))
+        factor = self.single.module.copula_factor.to(normal)
+        variables = self._to_units(mean + std * (normal @ factor.mT), columns)
+        # Only the shape of the canopy matters to traits of dates whose angles are not known.
+        nominal = torch.tensor(decoder.nominal_geometry).to(variables)
+        geometry = nominal.expand(len(variables), 1, len(nominal))
+        return decoder.append_derived(variables, geometry)
 
 
 def to_log(latents):
@@ -126,8 +102,8 @@ def to_log(latents):
     return torch.log(latents + _OFFSET)
 
 
-def most_likely_time_scale(single, dates, seen):
-    """Choose the time scale of each trait under which series are most likely.
+def find_time_scale(single, dates, seen):
+    """Find the time scale of each trait under which series are most likely.
 
     Parameters
     ----------
@@ -142,7 +118,7 @@ def most_likely_time_scale(single, dates, seen):
         Among `TIME_SCALES`.
     """
     columns = list(range(len(single.low)))
-    factor = single.misfit().unsqueeze(1) * single.narrowed * single.widening
+    factor = single.misfit.unsqueeze(1) * single.width_factor(columns)
     evidence = torch.stack(
         [_smooth(single, dates, seen, factor, value, columns)[2].sum(0) for value in TIME_SCALES]
     )
@@ -152,18 +128,18 @@ def most_likely_time_scale(single, dates, seen):
 def _smooth(single, dates, seen, factor, time_scale, columns):
     """Spread the distributions of spectra over the dates, and join their logarithms."""
     module = single.module
-    of = single.of(columns)
-    width = of.high - of.low
-    where = ((of.mean - of.low) / width).to(dates)
+    latent_mean, latent_std = (values[:, columns].to(dates) for values in single.latent_moments)
+    # The log-normal distributions with these moments.
+    relative_std = latent_std * factor.to(dates) / (latent_mean + _OFFSET)
+    variance = torch.log1p(relative_std.square())
     mean = dates.new_zeros(*dates.shape, len(columns))
     std = torch.full_like(mean, torch.inf)
-    mean[seen] = to_log(where)
-    std[seen] = (of.stddev / width * factor).to(dates) / (where + _OFFSET)
+    mean[seen], std[seen] = to_log(latent_mean) - 0.5 * variance, variance.sqrt()
     return smooth(
         # Any finite date does for padding, where nothing is seen.
         dates.nan_to_num(0.0),
         mean,
         std,
-        rate=2 * module.spread[columns].to(dates).square() / time_scale,
-        shared=module.shared[columns].to(dates),
+        rate=2 * module.log_std[columns].to(dates).square() / time_scale,
+        error_correlation=module.error_correlation[columns].to(dates),
     )

@@ -1,49 +1,24 @@
-"""Training of a physics-constrained auto-encoder on simulations and on observed spectra."""
+"""Training of the encoder of traits on simulations and on observed spectra."""
 
 import warnings
 
-import numpy as np
 import torch
-from tqdm import tqdm
 
-from sklearn_sits.nn.vae import kl_to_uniform, latent_nll, reconstruction_nll, sample_latents
-from sklearn_sits.physics import VARIABLES, TruncatedNormal
-from sklearn_sits.traits.simulator import NOMINAL_ANGLES, with_ground
-from sklearn_sits.vae.minimise import minimise
+from sklearn_sits.nn.latents import kl_to_uniform, latent_moments, latent_nll, sample_latents
+from sklearn_sits.nn.reconstruction import reconstruction_nll
+from sklearn_sits.vae.training import AutoEncoderTraining
 
-__all__ = ["train_vae"]
+__all__ = ["TraitTraining"]
 
-_NAMES = [variable.name for variable in VARIABLES]
-_LAI = _NAMES.index("LAI")
-# Learning rate on observed spectra, as a share of that on simulations.
-_OBSERVED_RATE = 1 / 6
-# Correlation of the predicted and the true LAI below which nothing was learned, and share of the
-# range above which its distribution is too wide to have been.
-_CORRELATED, _WIDE = 0.2, 0.9
+# Correlation of the predicted and the true trait below which nothing was learned, and share of
+# the range above which its distribution is too wide to have been.
+_MIN_CORRELATION, _MAX_WIDTH = 0.2, 0.9
 _CHECKED = 4096  # simulations
-_ATTEMPTS = 3
+_MAX_ATTEMPTS = 3
 
 
-def train_vae(
-    module,
-    simulator,
-    spectra,
-    angles,
-    *,
-    kept,
-    objective,
-    n_simulations,
-    pretrain_iter,
-    max_iter,
-    batch_size,
-    learning_rate,
-    n_mc_samples,
-    kl_weight,
-    verbose,
-    generator,
-    device,
-):
-    """Train a module on simulations and then, unless told otherwise, on observed spectra too.
+class TraitTraining(AutoEncoderTraining):
+    """Training of a :class:`~sklearn_sits.nn.calibrated_encoder.CalibratedEncoder`.
 
     Parameters
     ----------
@@ -53,140 +28,141 @@ def train_vae(
         Source of simulations, and of the decoder.
     spectra : float32 tensor of shape (n, n_bands)
         Observed reflectances.
-    angles : float32 tensor of shape (n, 3)
+    angles : float32 tensor of shape (n, n_angles)
         Their angles in degrees.
-    kept : sequence of bool
+    is_reconstructed : sequence of bool
         Bands that have to be reconstructed.
-    objective : {"hybrid", "self-supervised", "simulations"}
+    n_simulations : int
+        Number of simulations.
+    settings : TrainingSettings
         See :class:`ProsailVAERegressor`.
-    n_simulations, pretrain_iter, max_iter, batch_size, n_mc_samples : int
-        See :class:`ProsailVAERegressor`.
-    learning_rate, kl_weight : float
-        See :class:`ProsailVAERegressor`.
-    verbose : int
-        If positive, show a progress bar.
     generator : torch.Generator
         Source of randomness, on the CPU.
     device : torch.device
         Where to train.
-
-    Returns
-    -------
-    history : list of dict
-        Per 100 steps: step, phase, and the mean of each part of the loss.
-
-    Raises
-    ------
-    FloatingPointError
-        If the training diverges.
-
-    Warns
-    -----
-    UserWarning
-        If the encoder has learned nothing about LAI from the spectra; the training starts again
-        with other weights, at most twice.
     """
-    observed = objective != "simulations"
-    traits, geometry, clean = simulator.draw(n_simulations, angles if observed else None, generator)
-    n_angles = 3 if simulator.has_angles else 0
-    cosines = torch.cos(torch.deg2rad(geometry[:, :n_angles]))
-    inputs = torch.cat([clean, cosines], dim=1)
-    module.encoder.reset(inputs, generator)
 
-    decoder = simulator.decoder.to(device)
-    low, high = (torch.from_numpy(b).float().to(device) for b in simulator.bounds())
-    latents = ((traits.to(device) - low) / (high - low)).clamp(0, 1)
-    geometry, clean = geometry.to(device), clean.to(device)
-    module.to(device)
-    drawn = torch.Generator(device).manual_seed(int(torch.randint(2**31, (), generator=generator)))
+    observed_rate = 1 / 6
 
-    def supervised(n):
-        chosen = torch.randint(n_simulations, (n,), generator=generator).to(device)
-        noisy = simulator.add_noise(clean[chosen], generator)
-        loc, scale = module(noisy, geometry[chosen, :n_angles])
-        return latent_nll(loc, scale, latents[chosen]).sum(-1).mean()
+    def __init__(
+        self,
+        module,
+        simulator,
+        spectra,
+        angles,
+        *,
+        is_reconstructed,
+        n_simulations,
+        settings,
+        generator,
+        device,
+    ):
+        super().__init__(module, settings, generator, device)
+        self.simulator, decoder = simulator, simulator.decoder
+        known = angles if settings.uses_observations else None
+        traits, geometry, clean = simulator.draw(n_simulations, known, generator)
+        n_angles = simulator.n_angles
+        self._inputs = torch.cat([clean, torch.cos(torch.deg2rad(geometry[:, :n_angles]))], dim=1)
+        self._low, self._high = (bound.to(device) for bound in simulator.bounds())
+        self._latents = self._to_latents(traits.to(device))
+        self._clean, self._known = clean.to(device), geometry[:, :n_angles].to(device)
+        self._spectra, self._angles = spectra.to(device), angles.to(device)
+        self._is_reconstructed = torch.tensor(list(is_reconstructed), device=device)
+        self._nominal = torch.tensor(decoder.nominal_geometry, device=device)
+        names = [variable.name for variable in decoder.variables]
+        self._n_variables = len(names)
+        self._regularised = [names.index(name) for name in decoder.regularised]
 
-    spectra, angles = spectra.to(device), angles.to(device)
-    nominal = torch.tensor(NOMINAL_ANGLES, device=device)
-    spread = module.encoder.spread[: spectra.shape[1]]
-    kept = torch.tensor(list(kept), device=device)
-    n_variables = len(_NAMES)
+    def fit(self):
+        """Train, and start again with other weights if nothing was learned.
 
-    def self_supervised(n):
-        chosen = torch.randint(len(spectra), (n,), generator=generator).to(device)
-        x, a = spectra[chosen], angles[chosen]
-        loc, scale = module(x, a[:, :n_angles])
-        draws = sample_latents(loc, scale, n_mc_samples, drawn)
-        values = low + (high - low) * draws
-        decoded = decoder(values[..., :n_variables], a if n_angles else nominal, check=False)
-        nll = reconstruction_nll(decoded / spread, x / spread)[:, kept].sum(-1).mean()
-        kl = kl_to_uniform(loc[:, _LAI], scale[:, _LAI]).mean()
-        # The traits per ground area have no part in the decoder: they follow the draws.
-        ground = (with_ground(values[0, :, :n_variables]) - low) / (high - low)
-        follow = latent_nll(loc, scale, ground.detach())[:, n_variables:].sum(-1).mean()
-        return nll, kl, follow
+        Returns
+        -------
+        history : list of dict
+            Per 100 steps: step, phase, and the mean of each part of the loss.
 
-    def simulations_only(step):
-        loss = supervised(4 * batch_size)
-        return loss, {"simulations": loss}
+        Raises
+        ------
+        FloatingPointError
+            If the training diverges.
 
-    def with_observations(step):
-        nll, kl, follow = self_supervised(batch_size)
-        # Full weight from the start collapses some trainings to the prior.
-        weight = kl_weight * min(1.0, 2 * step / max_iter)
-        loss = nll + weight * kl + follow
-        parts = {"reconstruction": nll, "kl": kl}
-        if objective == "hybrid":
-            simulated = supervised(4 * batch_size)
-            loss = loss + simulated
-            parts["simulations"] = simulated
-        return loss, parts
-
-    def collapsed():
-        """Whether the LAI of simulations is not followed, or not narrowed, by the encoder."""
-        with torch.no_grad():
-            loc, scale = module(clean[:_CHECKED], geometry[:_CHECKED, :n_angles])
-        loc, scale, true = loc[:, _LAI], scale[:, _LAI], latents[:_CHECKED, _LAI]
-        found = TruncatedNormal(loc, scale, 0.0, 1.0).mean
-        both = torch.stack([found.to(true), true])
-        correlation = torch.corrcoef(both)[0, 1] if len(true) > 1 else torch.ones(())
-        # Against the divergence of a uniform distribution of this share of the range.
-        wide = kl_to_uniform(loc, scale).mean() < -np.log(_WIDE)
-        return bool(wide) or not correlation > _CORRELATED
-
-    n_steps = pretrain_iter + max_iter * observed
-    with tqdm(total=n_steps, disable=not verbose, unit="step") as bar:
-        for attempt in range(1, _ATTEMPTS + 1):
-            history = minimise(
-                module, simulations_only, pretrain_iter, learning_rate, "pretrain", bar
-            )
-            if observed:
-                module.before.load_state_dict(module.encoder.state_dict())
-                rate = learning_rate * _OBSERVED_RATE
-                records = minimise(module, with_observations, max_iter, rate, "observed", bar)
-                history += [r | {"step": pretrain_iter + r["step"]} for r in records]
-            module.eval()
-            if not collapsed():
-                break
-            _warn_of_collapse(attempt)
-            if attempt < _ATTEMPTS:
-                module.encoder.cpu().reset(inputs, generator)
-                module.to(device)
+        Warns
+        -----
+        UserWarning
+            If the encoder has learned nothing about the first regularised variable from the
+            spectra; the training starts again, at most twice.
+        """
+        self.simulator.decoder.to(self.device)
+        seed = int(torch.randint(2**31, (), generator=self.generator))
+        self._draw_generator = torch.Generator(self.device).manual_seed(seed)
+        with self._make_bar() as bar:
+            for attempt in range(1, _MAX_ATTEMPTS + 1):
+                history = self.run(bar)
+                if not self._has_collapsed():
+                    break
+                self._warn_of_collapse(attempt)
                 bar.reset()
-    module.cpu()
-    decoder.cpu()
-    return history
+        self.module.cpu()
+        self.simulator.decoder.cpu()
+        return history
 
+    def reset(self):
+        """Draw the weights of the encoder."""
+        self.module.encoder.cpu().reset(self._inputs, self.generator)
 
-def _warn_of_collapse(attempt):
-    advice = (
-        "It starts again with other weights."
-        if attempt < _ATTEMPTS
-        else "Try another random_state, a lower learning_rate or a smaller kl_weight."
-    )
-    warnings.warn(
-        f"Training {attempt} of at most {_ATTEMPTS} collapsed: the distribution of LAI does not "
-        f"follow the spectra of simulations. {advice}",
-        UserWarning,
-        stacklevel=5,
-    )
+    def simulated_loss(self, n):
+        """See :class:`AutoEncoderTraining`."""
+        chosen = self._choose(len(self._clean), n)
+        noisy = self.simulator.add_noise(self._clean[chosen], self.generator)
+        loc, scale = self.module(noisy, self._known[chosen])
+        nll = latent_nll(loc, scale, self._latents[chosen]).sum(-1).mean()
+        return nll, nll
+
+    def observed_loss(self, n):
+        """See :class:`AutoEncoderTraining`. Derived traits follow the draws of the variables."""
+        chosen, k = self._choose(len(self._spectra), n), self._n_variables
+        x, angles = self._spectra[chosen], self._angles[chosen]
+        loc, scale = self.module(x, angles[:, : self.simulator.n_angles])
+        geometry = angles if self.simulator.n_angles else self._nominal
+        draws = sample_latents(
+            loc[:, :k], scale[:, :k], self.settings.n_mc_samples, self._draw_generator
+        )
+        variables = torch.lerp(self._low[:k], self._high[:k], draws)
+        decoder = self.simulator.decoder
+        decoded = decoder(variables, geometry, check=False)
+        band_range = self.module.encoder.input_range[: x.shape[1]]
+        nll = reconstruction_nll(decoded / band_range, x / band_range)
+        nll = nll[:, self._is_reconstructed].sum(-1).mean()
+        kl = kl_to_uniform(loc[:, self._regularised], scale[:, self._regularised]).sum(-1).mean()
+        derived = decoder.append_derived(variables[0].detach(), geometry)
+        followed = latent_nll(loc, scale, self._to_latents(derived))[:, k:].sum(-1).mean()
+        return nll, kl, followed
+
+    def _to_latents(self, traits):
+        return ((traits - self._low) / (self._high - self._low)).clamp(0, 1)
+
+    def _has_collapsed(self):
+        """Whether the encoder ignores the spectra, or returns the prior."""
+        with torch.no_grad():
+            loc, scale = self.module(self._clean[:_CHECKED], self._known[:_CHECKED])
+        column = self._regularised[0]
+        loc, scale, true = loc[:, column], scale[:, column], self._latents[:_CHECKED, column]
+        mean = latent_moments(loc, scale)[0]
+        correlation = torch.corrcoef(torch.stack([mean.to(true), true]))[0, 1]
+        # Against the divergence of a uniform distribution of this share of the range.
+        is_wide = kl_to_uniform(loc, scale).mean() < -torch.tensor(_MAX_WIDTH).log()
+        return bool(is_wide) or not correlation > _MIN_CORRELATION
+
+    def _warn_of_collapse(self, attempt):
+        advice = (
+            "It starts again with other weights."
+            if attempt < _MAX_ATTEMPTS
+            else "Try another random_state, a lower learning_rate or a smaller kl_weight."
+        )
+        name = self.simulator.decoder.regularised[0]
+        warnings.warn(
+            f"Training {attempt} of at most {_MAX_ATTEMPTS} collapsed: the distribution of {name} "
+            f"does not follow the spectra of simulations. {advice}",
+            UserWarning,
+            stacklevel=2,
+        )

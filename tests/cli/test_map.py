@@ -164,6 +164,10 @@ def fails(command, match, capsys):
         ({"mask": "clouds"}, "no variable 'clouds'"),
         ({"clear": None}, "--mask scl has the dtype .* --clear 4 5 6"),
         ({"mask": None}, "--clear needs --mask"),
+        (
+            {"cube": "bands.zarr", "bands": None, "mask": None, "clear": None},
+            "'scl' holds uint8, unlike the bands: name --bands, or is scl a --mask",
+        ),
         ({"bands": ["B3"]}, r"no band \['B3'\]"),
         ({"origin": "2022-01-01"}, "8 of 8 dates of cube lie outside"),
         ({"origin": None}, "dates of cube lie outside"),

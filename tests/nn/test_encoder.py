@@ -37,7 +37,7 @@ def test_reset_standardises_by_median_and_quantiles():
     inputs = make_inputs()
     encoder = make_encoder(inputs)
     assert_close(encoder.centre, inputs.quantile(0.5, dim=0))
-    assert_close(encoder.spread, inputs.quantile(0.95, dim=0) - inputs.quantile(0.05, dim=0))
+    assert_close(encoder.input_range, inputs.quantile(0.95, dim=0) - inputs.quantile(0.05, dim=0))
     # So that the unit of an input does not matter.
     factor, offset = torch.tensor([2.0, 0.5, 128.0]), torch.tensor([0.0, 7.0, 1.0])
     other = make_encoder(inputs * factor + offset)
@@ -49,14 +49,16 @@ def test_outliers_do_not_matter():
     inputs = make_inputs(1000)
     wild = inputs.clone()
     wild[:5] = 1e6
-    assert_close(make_encoder(wild).spread, make_encoder(inputs).spread, rtol=0.05, atol=0)
+    assert_close(
+        make_encoder(wild).input_range, make_encoder(inputs).input_range, rtol=0.05, atol=0
+    )
 
 
 @pytest.mark.parametrize("n", [1, 20])
 def test_constant_inputs(n):
     inputs = torch.tensor([[0.3, -2.0, 0.0]]).repeat(n, 1)
     encoder = make_encoder(inputs)
-    assert_close(encoder.spread, torch.ones(3))
+    assert_close(encoder.input_range, torch.ones(3))
     out = torch.cat(encoder(inputs))
     assert out.isfinite().all()
     out.sum().backward()
@@ -72,7 +74,7 @@ def test_equals_the_formula(n_hidden, n_blocks):
     def layer(name, x):
         return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
 
-    hidden = layer("first", (inputs - state["centre"]) / state["spread"]).clamp(min=0)
+    hidden = layer("first", (inputs - state["centre"]) / state["input_range"]).clamp(min=0)
     for i in range(n_blocks):
         inner = layer(f"blocks.{i}.0", hidden).clamp(min=0)
         hidden = (hidden + layer(f"blocks.{i}.1", inner)).clamp(min=0)

@@ -4,26 +4,12 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from sklearn_sits.nn.refinement import RefinedEncoder, latent_moments
-from sklearn_sits.nn.vae import latent_nll
-from sklearn_sits.physics import TruncatedNormal
+from sklearn_sits.nn.latents import latent_moments, latent_nll
+from sklearn_sits.nn.refinement import RefinedEncoder
 
 
 def generator(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-4), (torch.float64, 1e-9)])
-def test_moments(dtype, tolerance):
-    loc, scale = torch.cartesian_prod(
-        torch.tensor([0.0, 1e-6, 0.003, 0.2, 0.5, 0.9999, 1.0], dtype=dtype),
-        torch.tensor([5e-4, 2e-3, 0.02, 0.3, 1.4], dtype=dtype),
-    ).unbind(1)
-    mean, std = latent_moments(loc, scale)
-    expected = TruncatedNormal(loc.double(), scale.double(), 0.0, 1.0)
-    assert mean.dtype == std.dtype == dtype
-    assert_close(mean.double(), expected.mean, rtol=0, atol=tolerance)
-    assert_close(std.double(), expected.stddev, rtol=10 * tolerance, atol=1e-12)
 
 
 class Curve:

@@ -145,6 +145,8 @@ def test_pack_cube_integers_that_were_not_decoded(cube):
         pack_cube(raw)
     with pytest.raises(ValueError, match="band 'B2' of cube holds integers"):
         pack_cube(raw.to_dataset("band"))
+    with pytest.raises(ValueError, match="band 'SCL' .* a mask .* name the other bands in bands"):
+        pack_cube(decoded.to_dataset("band").assign(SCL=raw[0]))
     with pytest.raises(ValueError, match="decode=True is for integers, but cube has .* float64"):
         pack_cube(decoded, decode=True)
     unscaled = raw.where(raw != -11_000)
@@ -217,7 +219,7 @@ def test_pack_cube_bad_input(cube, change, options, error, match):
     [
         (lambda v: v.astype(int), TypeError, r"valid must be boolean .* scl.isin"),
         (lambda v: v[0], ValueError, r"valid has the dimensions \('y', 'x'\), expected"),
-        (lambda v: v[:, 1:], ValueError, "valid has 8 entries along y, cube has 9"),
+        (lambda v: v[:, 1:], ValueError, "8 entries along y, .* 9. Load both .*interp_like"),
         (lambda v: v.assign_coords(x=v.x + 1), ValueError, "other coordinates x than cube: 400001"),
         (lambda v: v.assign_coords(time=v.time[::-1].values), ValueError, "other coordinates time"),
     ],

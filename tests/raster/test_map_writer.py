@@ -10,13 +10,15 @@ import cubes
 import dask
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
+from affine import Affine
 from cubes import PerDate, make_cube, make_options
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 
 from sklearn_sits import LinearInterpolator
-from sklearn_sits.raster import open_map, pack_cube, predict_raster, write_map
+from sklearn_sits.raster import export_geotiff, open_map, pack_cube, predict_raster, write_map
 
 CHUNKS = {"x": 4, "y": 3}
 N_CHUNKS = 9
@@ -109,6 +111,30 @@ def test_coordinates_read_from_a_store(cube, options, forest, tmp_path):
     stored = xr.open_zarr(tmp_path / "cube.zarr", consolidated=False)
     raster = predict_raster(forest, stored, **options)
     np.testing.assert_array_equal(write_map(raster, tmp_path / "map.zarr", progress=False), raster)
+
+
+class Spec:
+    """Object that a library leaves in the attributes of a cube."""
+
+
+def test_attributes_that_cannot_be_stored(cube, options, forest, tmp_path):
+    """As stackstac leaves them; a transform does not hold for a part of the cube."""
+    objects = {"transform": Affine(10, 0, 0, 0, -10, 0), "spec": Spec(), "resolution": 10}
+    stacked = cube.drop_vars("spatial_ref").assign_attrs(crs="epsg:32631", **objects)
+    raster = predict_raster(forest, stacked, **options)
+    assert raster.attrs["crs"] == "epsg:32631"
+    assert not set(objects) & set(raster.attrs)
+    write_map(raster, tmp_path / "map.zarr", progress=False)
+    export_geotiff(tmp_path / "map.zarr", tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.crs.to_epsg() == 32631
+        assert file.transform.almost_equals(Affine(10, 0, 399_995, 0, -10, 5_000_005))
+    kept = {"sensors": ["A", "B"], "step": np.float32(2), "legend": {"wheat": 1}, "year": 2024}
+    raster = raster.assign_attrs(spec=Spec(), affine=Affine(1, 0, 0, 0, 1, 0), **kept)
+    with pytest.warns(UserWarning, match=r"attributes \['spec', 'affine'\] of raster are left out"):
+        written = write_map(raster, tmp_path / "other.zarr", progress=False)
+    assert {name: written.attrs[name] for name in kept} == kept
+    assert "spec" in raster.attrs
 
 
 @pytest.mark.parametrize("scheduler", ["synchronous", "threads"])

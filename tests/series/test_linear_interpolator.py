@@ -156,6 +156,21 @@ def test_regular_dates():
     assert len(LinearInterpolator(step=0.1).fit(X).dates_) == 6
 
 
+def test_absurd_grid_is_refused_before_it_is_allocated():
+    """Milliseconds that did not pass through `pack`."""
+    X = random_series()
+    X[..., 0] = 1.5e12 + 86_400_000 * X[..., 0]
+    with pytest.raises(ValueError, match="Are the dates days"):
+        LinearInterpolator().fit(X)
+
+
+def test_steps_of_numpy():
+    X = random_series()
+    expected = LinearInterpolator(step=7).fit(X).dates_
+    for step in (np.int64(7), np.float32(7)):
+        assert_array_equal(LinearInterpolator(step=step).fit(X).dates_, expected)
+
+
 def test_complete_2d_series_are_unchanged():
     X = np.random.default_rng(0).normal(size=(5, 13))
     assert_array_equal(LinearInterpolator().fit_transform(X), X)
@@ -243,6 +258,9 @@ def test_set_output_of_packed_input(output, frame):
         ({"dates": [[0, 1]]}, ValueError, "dates must be finite, of shape"),
         ({"dates": ["2020-01-01"]}, TypeError, "dates must be numbers"),
         ({"step": 0}, ValueError, "'step' parameter"),
+        ({"step": True}, TypeError, "step must be a number of days, got True"),
+        ({"step": 1e-4}, ValueError, r"make 5\d\d,\d{3} dates, expected at most 10,000"),
+        ({"dates": [True]}, TypeError, "dates must be numbers"),
         ({"static_channels": (0,)}, ValueError, "static_channels contains 0"),
         ({"static_channels": (1,)}, ValueError, "static_channels: channel 1 of X must be const"),
         ({"static_channels": 1}, ValueError, "'static_channels' parameter"),

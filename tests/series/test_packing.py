@@ -95,7 +95,12 @@ DAYS = np.array(["2020-01-01", "2020-01-02"], dtype="datetime64[D]")
         ({"dates": DAYS, "origin": 3}, TypeError, "origin must be a date"),
         ({"dates": DAYS, "origin": np.datetime64("NaT")}, ValueError, "origin must be a date"),
         ({"dates": ["2020-01-01", "2020-01-02"]}, TypeError, "dates must be numbers or date"),
-        ({"dates": [pd.Timestamp("2020-01-01", tz="UTC")] * 2}, TypeError, "time zone"),
+        (
+            {"dates": [pd.Timestamp("2020-01-01", tz="UTC")] * 2},
+            TypeError,
+            r"time zone.*dt.tz_convert\(\"UTC\"\).dt.tz_localize\(None\)",
+        ),
+        ({"mask": np.array([[1, 0]])}, TypeError, r"asarray\(mask, dtype=bool\)"),
         ({"dates": [0, None]}, TypeError, "numbers or datetimes, got 0"),
         ({"values": [[1], [2]], "dates": [[0.0], DAYS[:1]]}, TypeError, "dates mixes"),
         ({"dates": [0, np.inf]}, ValueError, "dates contains infinity"),
@@ -146,7 +151,8 @@ def test_pack_unpack_round_trip(data):
     n, t, c = (data.draw(st.integers(1, 4)) for _ in range(3))
     floats = st.floats(-1e6, 1e6, width=32)
     values = data.draw(hnp.arrays(np.float64, (n, t, c), elements=floats))
-    dates = data.draw(hnp.arrays(np.float64, (n, t), elements=floats | st.just(NAN)))
+    days = st.floats(-200_000, 200_000, width=32) | st.just(NAN)
+    dates = data.draw(hnp.arrays(np.float64, (n, t), elements=days))
     mask = data.draw(hnp.arrays(bool, (n, t, c))) & ~np.isnan(dates)[..., None]
     X = pack(values, dates, mask=mask, dtype=np.float64)
     unpacked = unpack(X)
@@ -227,10 +233,16 @@ def _with(**columns):
         (_with(red=np.inf), {}, ValueError, "frame contains infinity"),
         (_with(id=["a", None, "b", "b"]), {}, ValueError, "'id' .id. has 1 missing"),
         (_with(date=pd.NaT), {}, ValueError, "'date' .date. has 4 missing"),
-        (_with(date="2020-01-01"), {}, TypeError, "dates must be numbers or datetimes"),
-        (_with(date=pd.Timestamp("2020-01-01", tz="UTC")), {}, TypeError, "time zone"),
-        (_with(), {"valid": "red"}, TypeError, "valid must be boolean"),
+        (_with(date="2020-01-01"), {}, TypeError, r"text '2020-01-01'.*pandas.to_datetime\(dates"),
+        (_with(date=pd.Timestamp("2020-01-01", tz="UTC")), {}, TypeError, "dt.tz_convert"),
+        (_with(), {"valid": "red"}, TypeError, r"'red' \(valid\) must be boolean or 0 .* got 2"),
+        (_with(), {"valid": "date"}, TypeError, r"'date' \(valid\) must be boolean or 0"),
+        (_with(), {"valid": "id"}, TypeError, r"got 'b' of dtype .*== \"True\""),
         (_with(), {"valid": [True]}, ValueError, r"valid has shape \(1,\)"),
+        (_with(), {"valid": np.ones((4, 2), bool)}, ValueError, r"valid has shape \(4, 2\)"),
+        (_with(), {"valid": {"cloud": ["red"]}}, ValueError, r"no column \['cloud'\]"),
+        (_with(), {"valid": {"clear": ["nir"]}}, ValueError, r"valid\['clear'\] names \['nir'\]"),
+        (_with(clear=[1, 1, NAN, 0]), {"valid": "clear"}, ValueError, "missing in 1 rows .* row 2"),
         (_with(), {"static": ["red"]}, ValueError, r"\['red'\] \(static\) must be constant"),
         (_with(lon=NAN), {"static": ["lon"]}, ValueError, "without NaN"),
         (_with(), {"dtype": int}, ValueError, "dtype must be"),
@@ -242,4 +254,80 @@ def test_pack_frame_bad_input(frame, change, kwargs, error, match):
         pack_frame(change(frame), **kwargs)
 
 
-# --- check_sits -----------------------------------------------------------------------------
+FLAGS = [True, True, False, True]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        np.array(FLAGS, dtype=int),
+        np.array(FLAGS, dtype=np.uint8),
+        np.array(FLAGS, dtype=float),
+        np.array(FLAGS, dtype=object),
+        np.array([True, 1, 0.0, 1], dtype=object),
+        pd.array(FLAGS, dtype="boolean"),
+        pd.array([1, 1, 0, 1], dtype="Int64"),
+    ],
+    ids=lambda flags: str(flags.dtype),
+)
+def test_pack_frame_kinds_of_flags(frame, flags):
+    options = {"id": "id", "date": "date", "bands": ["red", "nir"]}
+    expected, _ = pack_frame(frame, valid="clear", **options)
+    found, _ = pack_frame(frame.assign(clear=flags), valid="clear", **options)
+    np.testing.assert_array_equal(found, expected)
+    found, _ = pack_frame(frame, valid=flags, **options)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_pack_frame_flags_of_groups_of_bands(frame):
+    """Radar of cloudy dates is kept."""
+    frame = frame.assign(VV=[-9.0, -10, -11, -12], rain=[0, 0, 1, 1])
+    options = {"id": "id", "date": "date", "bands": ["red", "nir", "VV"], "dtype": np.float64}
+    X, _ = pack_frame(frame, valid={"clear": ["red", "nir"]}, **options)
+    np.testing.assert_array_equal(X[0, :, 1:], [[1, 0.1, -9], [NAN, NAN, -11], [4, 0.4, -12]])
+    dry = frame.assign(dry=frame["rain"] == 0)
+    X, _ = pack_frame(dry, valid={"clear": ["red", "nir"], "dry": "VV"}, **options)
+    np.testing.assert_array_equal(X[0, :, 1:], [[1, 0.1, -9], [NAN, NAN, NAN], [4, 0.4, NAN]])
+    # Two columns may apply to one band.
+    X, _ = pack_frame(dry, valid={"clear": ["red"], "dry": ["red"]}, **options)
+    np.testing.assert_array_equal(X[0, :, 1], [1, NAN, NAN])
+
+
+def test_pack_frame_flags_of_one_of_two_sensors(frame):
+    """The rows of the other sensor have no flag, and none of the bands."""
+    radar = pd.DataFrame({"id": ["a", "b"], "date": frame["date"][:2], "VV": [-9.0, -10.0]})
+    both = pd.concat([frame, radar])
+    options = {"id": "id", "date": "date", "bands": ["red", "nir", "VV"]}
+    X, _ = pack_frame(both, valid={"clear": ["red", "nir"]}, **options)
+    assert np.count_nonzero(~np.isnan(X[..., 3])) == 2
+    assert np.count_nonzero(~np.isnan(X[..., 1])) == 3
+    with pytest.raises(ValueError, match="missing in 2 rows that have values in its bands"):
+        pack_frame(both, valid="clear", **options)
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "Int64"])
+@pytest.mark.parametrize(
+    ("convert", "remedy"),
+    [
+        (lambda d: d.astype("datetime64[ms]").astype("int64"), r'unit="ms"'),
+        (lambda d: d.astype("datetime64[s]").astype("int64"), r'unit="s"'),
+        (lambda d: d.astype("datetime64[us]").astype("int64"), r'unit="us"'),
+        (lambda d: d.astype("datetime64[ns]").astype("int64"), r'unit="ns"'),
+        (lambda d: d.dt.strftime("%Y%m%d").astype("int64"), r'format="%Y%m%d"'),
+        (lambda d: d.dt.strftime("%Y%j").astype("int64"), r'format="%Y%j"'),
+        (lambda d: 300_000 + np.arange(4), "so that its unit is a day"),
+        (lambda d: 20_241_399 + np.arange(4), "so that its unit is a day"),
+    ],
+)
+def test_dates_that_are_no_days(frame, convert, remedy, dtype):
+    dates = convert(pd.Series(frame["date"]))
+    frame = frame.assign(date=pd.Series(dates).astype(dtype))
+    with pytest.raises(ValueError, match=f"dates must be days.*{remedy}"):
+        pack_frame(frame, id="id", date="date", bands=["red"])
+    with pytest.raises(ValueError, match=f"dates must be days.*{remedy}"):
+        pack(np.ones((1, 4)), np.asarray(frame["date"], dtype=np.float64))
+
+
+def test_days_of_any_origin_are_accepted():
+    days = [-200_000.0, 0, 17_532, 200_000]
+    np.testing.assert_array_equal(pack(np.ones((1, 4)), days)[0, :, 0], days)

@@ -5,12 +5,11 @@ import torch
 from torch.distributions import Uniform, kl_divergence
 from torch.testing import assert_close
 
-from sklearn_sits.nn.vae import (
+from sklearn_sits.nn.latents import (
     kl_to_uniform,
-    latent_mean,
+    latent_moments,
     latent_nll,
-    latent_std,
-    reconstruction_nll,
+    latent_quantiles,
     sample_latents,
 )
 from sklearn_sits.physics import TruncatedNormal
@@ -40,13 +39,21 @@ def generator(seed=0):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 def test_latent_moments(dtype):
     loc, scale = grid(dtype)
-    for function, expected in (
-        (latent_mean, reference(loc, scale).mean),
-        (latent_std, reference(loc, scale).stddev),
-    ):
-        found = function(loc, scale)
+    moments = reference(loc, scale).mean, reference(loc, scale).stddev
+    for found, expected in zip(latent_moments(loc, scale), moments, strict=True):
         assert found.dtype == dtype
         assert_close(found.double(), expected, rtol=10 * TOLERANCE[dtype], atol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_latent_quantiles(dtype):
+    loc, scale = grid(dtype)
+    for level in (1e-6, 0.025, 0.5, 0.8, 1 - 1e-6):
+        levels = torch.full_like(loc, level)
+        found = latent_quantiles(loc, scale, levels)
+        assert found.dtype == dtype
+        expected = reference(loc, scale).icdf(levels.double())
+        assert_close(found.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -133,41 +140,3 @@ def test_draws_leave_the_global_generator():
     before = torch.get_rng_state()
     sample_latents(*grid(torch.float32), 3, generator())
     assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("dtype", TOLERANCE)
-def test_reconstruction_nll(dtype):
-    samples = torch.rand(6, 5, 3, generator=generator(), dtype=dtype)
-    target = torch.rand(5, 3, generator=generator(1), dtype=dtype)
-    found = reconstruction_nll(samples, target)
-    for i in range(5):
-        for j in range(3):
-            draws = samples[:, i, j].double()
-            mean = draws.sum() / 6
-            variance = ((draws - mean) ** 2).sum() / 5 + 1e-6
-            expected = (target[i, j].double() - mean) ** 2 / variance + torch.log(variance)
-            assert_close(found[i, j].double(), expected, rtol=1e-4, atol=1e-4)
-
-
-def test_reconstruction_nll_of_equal_samples_is_finite():
-    samples = torch.full((4, 2, 3), 0.2, requires_grad=True)
-    nll = reconstruction_nll(samples, torch.full((2, 3), 0.3))
-    assert_close(nll, torch.full((2, 3), 1e-2 / 1e-6 + math.log(1e-6)))
-    nll.sum().backward()
-    assert samples.grad.isfinite().all()
-
-
-def test_missing_targets():
-    samples = torch.rand(6, 5, 3, generator=generator()).requires_grad_()
-    target = torch.rand(5, 3, generator=generator(1))
-    expected = reconstruction_nll(samples, target)
-    target[1] = torch.nan
-    target[3, 2] = torch.nan
-    seen = ~target.isnan()
-    nll = reconstruction_nll(samples, target)
-    assert (nll[~seen] == 0).all()
-    assert_close(nll[seen], expected[seen])
-    nll.sum().backward()
-    assert (samples.grad[:, ~seen] == 0).all()
-    assert (samples.grad[:, seen] != 0).all()
-    assert samples.grad.isfinite().all()

@@ -1,0 +1,247 @@
+"""The examples of README and docs run, their commands exist, and their links lead somewhere."""
+
+import argparse
+import ast
+import re
+import shlex
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import rioxarray  # noqa: F401  (gives Datasets their coordinate reference system)
+import xarray as xr
+import zarr
+
+from sklearn_sits import pack
+from sklearn_sits.cli import map as map_command
+from sklearn_sits.datasets import make_prosail, make_sits
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(
+    r"^(?:<!-- no-run: (?P<reason>[^\n]+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+LINK = re.compile(r"\[[^\]]*\]\((?!https?://)([^)\s]+)\)")
+BANDS = ["B02", "B03", "B04", "B08"]
+ORIGIN = np.datetime64("2023-01-01")
+
+
+def _blocks(page, language):
+    """Return pairs of first line and code, without the blocks that must not run."""
+    text = page.read_text("utf-8")
+    return [
+        (text.count("\n", 0, block.start("code")), block["code"])
+        for block in BLOCK.finditer(text)
+        if block["language"] == language and block["reason"] is None
+    ]
+
+
+def _examples(page):
+    return _blocks(page, "python")
+
+
+# What the examples of each page find: files in the working directory, and names.
+
+
+def _series(n_series=80, n_channels=4, **options):
+    options = {"positions": False, "random_state": 0} | options
+    return make_sits(n_series, 24, n_channels, 3, **options)
+
+
+def _long_table(bands, clear=None):
+    """Return a table with a row per series and date, and one with a row per series."""
+    X, y = _series(n_channels=len(bands), aligned=True)
+    n_series, n_dates, _ = X.shape
+    table = pd.DataFrame(X[..., 1:].reshape(-1, len(bands)), columns=bands)
+    table.insert(0, "id", np.repeat(np.arange(n_series), n_dates))
+    table.insert(1, "date", pd.to_datetime(X[..., 0].ravel(), unit="D"))
+    table.insert(2, "clear", table[bands].notna().all(axis=1))
+    fields = pd.DataFrame({"id": np.arange(n_series), "block": np.arange(n_series) % 8})
+    fields.insert(1, "crop", np.array(["maize", "meadow", "wheat"])[y])
+    return table, fields
+
+
+def _cube(n_dates=8, side=12):
+    """Return a cube as STAC delivers it: integers with an offset, and scene classes."""
+    rng = np.random.default_rng(0)
+    coords = {
+        "time": pd.date_range(ORIGIN, periods=n_dates, freq="45D"),
+        "y": 5e6 - 10.0 * np.arange(side),
+        "x": 4e5 + 10.0 * np.arange(side),
+    }
+    shape = (n_dates, side, side)
+    layers = {band: rng.integers(1100, 5000, shape).astype("uint16") for band in BANDS}
+    layers["SCL"] = rng.choice([4, 5, 8], shape).astype("uint8")
+    data = xr.Dataset({name: (tuple(coords), layer) for name, layer in layers.items()}, coords)
+    return data.rio.write_crs(32631).chunk(x=6, y=6)
+
+
+def _prepare_readme():
+    bands = ["B2", "B4", "B8", "B12"]
+    table, fields = _long_table(bands)
+    table.to_csv("observations.csv", index=False)
+    fields.to_csv("fields.csv", index=False)
+    X, _ = _series(36, len(bands), aligned=True)
+    dates = X[0, :, 0].astype("datetime64[D]").astype("datetime64[ns]")
+    coords = {"y": np.arange(6), "x": np.arange(6), "time": dates, "band": bands}
+    cube = xr.DataArray(X[..., 1:].reshape(6, 6, len(dates), len(bands)), coords).chunk(x=3, y=3)
+    scl = xr.full_like(cube.isel(band=0, drop=True), 4, dtype=int)
+    spectra, _ = make_prosail(100, random_state=0)
+    return {"cube": cube, "scl": scl, "spectra": spectra}
+
+
+def _prepare_array():
+    table, _ = _long_table(["B4", "B8", "B11", "VV", "VH"])
+    table.to_csv("composites.csv", index=False)
+    exported = table.rename(columns={"id": "parcel"})
+    exported["system:time_start"] = exported.pop("date").astype("datetime64[ms]").astype("int64")
+    exported["clear"] = exported["clear"].astype(int)
+    exported.to_csv("exported.csv", index=False)
+
+
+def _prepare_clusters():
+    X, y = _series()
+    np.save("X.npy", X)
+    zarr.save_array("X.zarr", X)
+    return {"y": y}
+
+
+def _prepare_maps():
+    data = _cube()
+    rng = np.random.default_rng(0)
+    points = pd.DataFrame(
+        {"easting": rng.choice(data["x"], 60), "northing": rng.choice(data["y"], 60)}
+    )
+    points["crop"] = np.array(["maize", "meadow", "wheat"])[np.arange(60) % 3]
+    points.to_csv("points.csv", index=False)
+    crop_map = data["SCL"].isel(time=0, drop=True).compute()
+    zeniths = {"sun_zenith": 40.0, "view_zenith": 5.0, "relative_azimuth": 90.0}
+    angles = xr.Dataset(
+        {name: ("time", np.full(data.sizes["time"], angle)) for name, angle in zeniths.items()},
+        {"time": data["time"]},
+    )
+    scaled = data[BANDS].to_dataarray("band", name="reflectance").astype("int16")
+    scaled.attrs.update(scale_factor=1e-4, add_offset=-0.1, _FillValue=0)
+    scaled.drop_encoding().to_dataset().to_zarr("cube.zarr", zarr_format=2, consolidated=True)
+    return {"data": data, "crop_map": crop_map, "angles": angles}
+
+
+def _prepare_model():
+    X, y = _series()
+    return {"X": X, "y": y}
+
+
+def _prepare_traits():
+    """Make series of spectra of one canopy each, with clouds."""
+    X, _ = make_prosail(40, random_state=0)
+    days = np.arange(0.0, 60, 10)
+    spectra = np.repeat(X[:, None], len(days), axis=1)
+    clear = np.random.default_rng(0).random(spectra.shape[:2]) > 0.3
+    spectra[..., :10][~clear] = np.nan
+    return {"series": pack(spectra, days)}
+
+
+PREPARE = {
+    "README": _prepare_readme,
+    "array": _prepare_array,
+    "clusters": _prepare_clusters,
+    "maps": _prepare_maps,
+    "model": _prepare_model,
+    "traits": _prepare_traits,
+}
+
+
+@pytest.mark.parametrize("page", list(filter(_examples, PAGES)), ids=lambda page: page.stem)
+def test_examples_run(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    namespace = {"__name__": "example"} | (PREPARE.get(page.stem, dict)() or {})
+    for line, code in _examples(page):
+        # Tracebacks then name the page and its line.
+        exec(compile("\n" * line + code, str(page), "exec"), namespace)
+    if page == README:
+        ranking = capsys.readouterr().out
+        for name in ("MTANSVGPClassifier", "MTANMLPClassifier", "RandomForestClassifier"):
+            assert name in ranking
+        assert (tmp_path / "crops.png").stat().st_size > 1000
+
+
+def test_only_networks_and_clusters_are_left_out():
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    reasons = {block["reason"] for block in BLOCK.finditer(text)} - {None}
+    assert reasons <= {"needs the network", "needs a cluster"}
+
+
+def _commands():
+    found = []
+    for page in PAGES:
+        for _, code in _blocks(page, "bash"):
+            lines = code.replace("\\\n", " ").splitlines()
+            found += [pytest.param(line, id=f"{page.stem}: {line[:60]}") for line in lines if line]
+    return found
+
+
+def _script_options(script):
+    calls = [
+        node
+        for node in ast.walk(ast.parse(script.read_text("utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument"
+    ]
+    return {call.args[0].value for call in calls}
+
+
+@pytest.mark.parametrize("line", _commands())
+def test_commands_exist(line):
+    program, *words = shlex.split(line, comments=True)
+    if program == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        assert set(words) <= set(targets)
+    elif words[:3] == ["-m", "sklearn_sits", "map"]:
+        parser = argparse.ArgumentParser()
+        map_command.add_arguments(parser)
+        if "--help" not in words:
+            parser.parse_args(words[3:])
+    elif program == "python":
+        script, *words = words
+        assert {word for word in words if word.startswith("-")} <= _script_options(ROOT / script)
+    else:
+        assert program == "export"
+        assert all(re.fullmatch(r"[A-Z_]+=\d+", word) for word in words)
+
+
+def test_extras_exist():
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    extras = set(re.findall(r'pip install "\.\[(\w+)\]"', text))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert extras
+    assert extras <= set(project["optional-dependencies"])
+
+
+def _anchors(page):
+    """Return the anchors of the titles, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page):
+    for link in LINK.findall(page.read_text("utf-8")):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_file(), link
+        if anchor:
+            assert anchor in _anchors(target), link
+
+
+def test_readme_is_short():
+    assert len(README.read_text("utf-8").splitlines()) <= 150
+
+
+def test_readme_links_to_every_page():
+    text = README.read_text("utf-8")
+    assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in text] == []
