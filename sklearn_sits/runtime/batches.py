@@ -5,10 +5,10 @@ from contextlib import nullcontext
 import numpy as np
 import torch
 
-__all__ = ["predict_in_batches", "to_tensor"]
+__all__ = ["ROW_BLOCK", "predict_in_batches", "to_tensor"]
 
 _PREDICTED_AT_ONCE = {"cpu": 1024, "cuda": 2**15}
-_ROW_BLOCK = 64
+ROW_BLOCK = 64
 
 
 def predict_in_batches(function, load, n_series, device, batch_size=None):
@@ -57,9 +57,9 @@ def predict_in_batches(function, load, n_series, device, batch_size=None):
 
 def _whole_blocks(rows):
     n = rows.stop - rows.start
-    if n % _ROW_BLOCK == 0:
+    if n % ROW_BLOCK == 0:
         return rows
-    return np.resize(np.arange(rows.start, rows.stop), n + -n % _ROW_BLOCK)
+    return np.resize(np.arange(rows.start, rows.stop), n + -n % ROW_BLOCK)
 
 
 def _empty_like(column, n_rows):

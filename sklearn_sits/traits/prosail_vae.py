@@ -15,7 +15,7 @@ from sklearn_sits._module_names import set_module
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
 from sklearn_sits.physics import SENSORS, Prosail, RadiativeTransferModel, Sensor
-from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
+from sklearn_sits.runtime.batches import ROW_BLOCK, predict_in_batches, to_tensor
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
 from sklearn_sits.traits.calibration import calibrate_encoder
@@ -410,11 +410,14 @@ class ProsailVAERegressor(BaseVAERegressor):
         """Return the posterior of the spectra of some series, all dates, and where spectra are."""
         device = check_device(self.device)
         complete = X.is_complete.reshape(X.shape)[rows]
-        arrays = (values.reshape(*X.shape, -1)[rows][complete] for values in X[:2])
+        n = np.count_nonzero(complete)
+        padded = np.resize(np.arange(n), n + -n % ROW_BLOCK)
+        arrays = (values.reshape(*X.shape, -1)[rows][complete][padded] for values in X[:2])
         # Variances of a diffuse start and of a date differ by more than float32 holds.
         dates = torch.from_numpy(X.dates[rows].astype(np.float64)).to(device)
         with torch.no_grad():
             single = self._make_posterior(device, *(to_tensor(one, device) for one in arrays))
+            single.trim(n)
         return single, dates, torch.from_numpy(complete).to(device)
 
     def _apply_in_time(self, X, function, result, n_draws, seed):
