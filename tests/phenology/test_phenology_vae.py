@@ -17,7 +17,6 @@ from sklearn_sits.phenology import phenology_vae
 from sklearn_sits.physics import Prior
 from sklearn_sits.physics.double_logistic import PHENOLOGY_PRIORS, double_logistic
 
-
 # Values that are meant to differ.
 unlike_the_training_data = pytest.mark.filterwarnings("ignore:Values in X lie outside of those")
 
