@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import warnings
 
 from sklearn_sits import __version__
 from sklearn_sits.cli import map as map_command
@@ -31,8 +32,15 @@ def main(arguments=None):
     )
     map_command.add_arguments(command)
     args = parser.parse_args(arguments)
+
+    def show(message, *place, **options):
+        sys.stderr.write(f"{command.prog}: warning: {map_command.say_options(str(message))}\n")
+
     try:
-        map_command.make_map(args)
+        with warnings.catch_warnings():
+            # The line of the code is of no use to the user of a command.
+            warnings.showwarning = show
+            map_command.make_map(args)
     except (ImportError, OSError, TypeError, ValueError) as error:
         message = map_command.say_options(" ".join(str(error).split()))
         command.exit(2, f"{command.prog}: error: {message}\n")

@@ -41,7 +41,10 @@ def public_methods():
 
 
 def own_methods(cls):
-    """Return the public methods of a class that this package wrote, inherited or not."""
+    """Return the public methods of a class that this package wrote, inherited or not.
+
+    Without those that override a method and refer to the documented one.
+    """
     members = inspect.getmembers(
         cls, lambda member: inspect.isfunction(member) or inspect.ismethod(member)
     )
@@ -51,7 +54,12 @@ def own_methods(cls):
         # Other packages document theirs.
         if not name.startswith("_") and member.__module__.split(".")[0] == "sklearn_sits"
         if inspect.isfunction(member) or inspect.ismethod(member)
+        if not _refers(member)
     ]
+
+
+def _refers(method):
+    return re.match(r"See :(class|func|meth):`[~\w.]+`", method.__doc__ or "") is not None
 
 
 def sections(obj):

@@ -24,7 +24,7 @@ MODULES = [
 ]
 NAMESPACES = [module for module in [sklearn_sits, *MODULES] if hasattr(module, "__all__")]
 # Lines that are neither blank nor comment nor docstring.
-MOST_CODE_LINES = 300
+MOST_CODE_LINES = 350
 NO_CODE = {
     tokenize.COMMENT,
     tokenize.NL,

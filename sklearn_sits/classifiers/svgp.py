@@ -65,7 +65,8 @@ class SVGPHeadMixin:
         X : array-like
             Data in the format of the training data.
         return_std : bool, default=False
-            Also return the standard deviation: how far the series are from what was seen.
+            Also return the standard deviation, which grows with the distance from the training
+            data.
 
         Returns
         -------

@@ -41,9 +41,10 @@ class Standardisation(nn.Module):
         mean = share @ relative
         scale = (share @ (relative - mean).square()).sqrt()
         # Rounding alone gives a constant feature a deviation, not to be magnified.
-        constant = scale <= 10 * torch.finfo(x.dtype).eps * mean.abs()
+        rounding = 10 * torch.finfo(x.dtype).eps * mean.abs()
+        constant = (rounding * largest).clamp_min(1.0)
         self.mean.copy_(mean * largest)
-        self.scale.copy_(torch.where(constant, 1.0, scale * largest))
+        self.scale.copy_(torch.where(scale <= rounding, constant, scale * largest))
         self.scale.clamp_min_(torch.finfo(x.dtype).tiny)
 
     def forward(self, x):

@@ -139,8 +139,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
     --------
     >>> from sklearn_sits import PhenologyVAERegressor
     >>> from sklearn_sits.datasets import make_phenology
-    >>> X, y = make_phenology(500, random_state=0)
-    >>> model = PhenologyVAERegressor("maturity", pretrain_iter=300, random_state=0).fit(X)
+    >>> X, y = make_phenology(200, random_state=0)
+    >>> model = PhenologyVAERegressor("maturity", pretrain_iter=150, random_state=0).fit(X)
     >>> day, std = model.predict(X, return_std=True)
     >>> bool(model.score(X, y[:, 3]) > 0.8)
     True

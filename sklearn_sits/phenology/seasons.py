@@ -146,12 +146,8 @@ def check_index(X, channel, is_regular, *, strict):
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_dates, n_channels)
-        Packed array, checked.
-    channel : int
-        Position of the vegetation index.
-    is_regular : bool
-        Whether the dates in [0, 1] stand for a year.
+    X, channel, is_regular
+        See :func:`season_slots`.
     strict : bool
         Whether to refuse values that cannot be an index. Otherwise they count as not observed.
 

@@ -28,8 +28,8 @@ def predict_in_batches(function, load, n_series, device, batch_size=None):
     device : torch.device
         Where to compute.
     batch_size : int, default=None
-        Series at a time. None: what fits into the cache of a CPU, or keeps a GPU busy. The result
-        does not depend on it.
+        Series at a time. With None, as many as fit into the cache of a CPU or keep a GPU busy.
+        The result does not depend on it.
 
     Returns
     -------

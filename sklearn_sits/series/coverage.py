@@ -92,7 +92,8 @@ def find_limits(estimator, n_channels, dtype):
         largest[1:] = np.abs(ranges).max(axis=1)
     # A channel without values, or of zeros only.
     largest[np.isnan(largest) | (largest == 0)] = 1.0
-    return np.minimum(_TOO_LARGE * largest, np.finfo(dtype).max).astype(dtype)
+    with np.errstate(over="ignore"):
+        return np.minimum(_TOO_LARGE * largest, np.finfo(dtype).max).astype(dtype)
 
 
 def warn_outside_coverage(estimator, sample, static_channels=()):
@@ -152,12 +153,14 @@ def _warn_about_dates(name, dates, days):
 
 
 def _warn_about_medians(name, slots, bands, ranges):
-    values = (slots[:, band] for band in bands)
-    medians = [np.median(v[seen]) if (seen := ~np.isnan(v)).any() else np.nan for v in values]
-    medians, ranges = np.array(medians), ranges[bands - 1]
+    ranges = ranges[bands - 1]
     low, high = ranges.T
-    margin = _VALUE_MARGIN * np.maximum(high - low, np.finfo(np.float32).eps * np.abs(high))
-    outside = (medians < low - margin) | (medians > high + margin)
+    # Medians and margins of values near the largest number may be infinite.
+    with np.errstate(over="ignore"):
+        values = (slots[:, band] for band in bands)
+        medians = np.array([_find_median(v[~np.isnan(v)]) for v in values])
+        margin = _VALUE_MARGIN * np.maximum(high - low, np.finfo(np.float32).eps * np.abs(high))
+        outside = (medians < low - margin) | (medians > high + margin)
     if not outside.any():
         return
     found = [
@@ -172,6 +175,10 @@ def _warn_about_medians(name, slots, bands, ranges):
         f"{more}. {_guess_cause(medians, ranges, outside)}",
         DataQualityWarning,
     )
+
+
+def _find_median(values):
+    return np.median(values) if values.size else np.nan
 
 
 def _guess_cause(medians, ranges, outside):

@@ -169,10 +169,11 @@ class ProsailVAERegressor(BaseVAERegressor):
     --------
     >>> from sklearn_sits import ProsailVAERegressor
     >>> from sklearn_sits.datasets import make_prosail
-    >>> X, y = make_prosail(2000, targets=["LAI"], random_state=0)
-    >>> model = ProsailVAERegressor(objective="simulations", pretrain_iter=500, random_state=0)
-    >>> lai, std = model.fit(X).predict(X, return_std=True)
-    >>> bool(model.score(X, y[:, 0]) > 0.6)
+    >>> X, y = make_prosail(500, targets=["LAI"], random_state=0)
+    >>> few = {"n_simulations": 10_000, "pretrain_iter": 200}  # a quick trial
+    >>> model = ProsailVAERegressor(objective="simulations", random_state=0, **few).fit(X)
+    >>> lai, std = model.predict(X, return_std=True)
+    >>> bool(model.score(X, y[:, 0]) > 0.5)
     True
     """
 

@@ -226,3 +226,17 @@ def test_no_warning_without_reason(X, toy):
         warnings.simplefilter("error")
         toy.predict(X[:1])
         toy.predict(X[::-1])
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e200, 1e303])
+def test_values_near_the_limits_of_the_type(scale):
+    """Without an overflow, in training or in prediction."""
+    X = pack(np.random.default_rng(0).random((30, 5)), np.arange(5.0), dtype=np.float64)
+    X[..., 1] *= scale
+    interpolator = LinearInterpolator([0.0, 2.5]).fit(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert np.isfinite(interpolator.transform(X)).all()
+    X[..., 1] *= -1e4
+    _, message = caught(interpolator.transform, X)
+    assert "channel 1 has the median" in message
