@@ -350,8 +350,9 @@ class DrawContract(RegressorContract):
         X = data[0]
         one, two, three = (trained.sample(X, 5, random_state=seed) for seed in (0, 0, 1))
         assert_array_equal(one, two)
-        assert not np.isclose(one, three).any(axis=(0, 2)).any()
-        assert not np.isclose(one[0], one[1]).any()
+        # Some of thousands of numbers are close by chance.
+        assert np.isclose(one, three).mean() < 0.005
+        assert np.isclose(one[0], one[1]).mean() < 0.005
         generator = np.random.RandomState(0)
         assert_array_equal(trained.sample(X, 5, random_state=generator), one)
         assert not np.array_equal(trained.sample(X, 5, random_state=generator), one)
