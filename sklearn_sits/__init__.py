@@ -1,7 +1,6 @@
 """scikit-learn compatible estimators for satellite image time series."""
 
-from sklearn_sits.classifiers.mtan_mlp import MTANMLPClassifier
-from sklearn_sits.classifiers.mtan_svgp import MTANSVGPClassifier
+from sklearn_sits.classifiers.mtan import MTANMLPClassifier, MTANSVGPClassifier
 from sklearn_sits.classifiers.svgp import SVGPClassifier
 from sklearn_sits.phenology.phenology_vae import PhenologyVAERegressor
 from sklearn_sits.series.linear_interpolator import LinearInterpolator

@@ -11,4 +11,11 @@ class DataQualityWarning(UserWarning):
 
     Values that are infinite or out of range count as not observed; dates and values that lie
     outside those of the training data are used as they are.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from sklearn_sits.exceptions import DataQualityWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", DataQualityWarning)  # stop at the first one
     """

@@ -15,8 +15,8 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-# Before any test module imports it.
-pytest.register_assert_rewrite("contracts")
+# Before any test module imports them.
+pytest.register_assert_rewrite("contracts", "regressor_contracts")
 
 
 @pytest.fixture(scope="session")

@@ -14,13 +14,14 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from sklearn_sits.classifiers import training
 from sklearn_sits.datasets import make_sits
-from sklearn_sits.runtime import batches as batch_prediction
+from sklearn_sits.exceptions import DataQualityWarning
+from sklearn_sits.runtime import batches, training
 
 NAN = np.nan
 
@@ -33,7 +34,7 @@ def series(n=90, seed=0, **kwargs):
 
 def interrupt_after(monkeypatch, n_steps, error=KeyboardInterrupt):
     """Let a training stop in the middle of an epoch."""
-    step, count = training._Net.train_step, []
+    step, count = training._Net.train_step_single, []
 
     def interrupted(net, *args, **kwargs):
         count.append(1)
@@ -41,7 +42,7 @@ def interrupt_after(monkeypatch, n_steps, error=KeyboardInterrupt):
             raise error
         return step(net, *args, **kwargs)
 
-    monkeypatch.setattr(training._Net, "train_step", interrupted)
+    monkeypatch.setattr(training._Net, "train_step_single", interrupted)
 
 
 def torch_objects(state, path="state"):
@@ -117,8 +118,8 @@ class InvarianceContract(Contract):
         order = np.random.default_rng(0).permuted(
             np.tile(np.arange(X.shape[1]), (len(X), 1)), axis=1
         )
-        own = np.take_along_axis(X, order[..., None], axis=1)
-        self.check_same(fitted, X, own)
+        permuted = np.take_along_axis(X, order[..., None], axis=1)
+        self.check_same(fitted, X, permuted)
 
     def test_number_of_dates_may_differ(self, fitted, data):
         X = data[0]
@@ -133,9 +134,7 @@ class InvarianceContract(Contract):
         expected = fitted.predict_proba(X)
         for chosen in (np.arange(len(X))[::-1], np.arange(0, len(X), 7), [5], [1, 2, 3]):
             assert_allclose(fitted.predict_proba(X[chosen]), expected[chosen], rtol=1e-9)
-        default = batch_prediction.predict_in_batches.__defaults__
-        monkeypatch.setattr(batch_prediction.predict_in_batches, "__defaults__", (7,))
-        assert default != (7,)
+        monkeypatch.setitem(batches._PREDICTED_AT_ONCE, "cpu", 7)
         assert_allclose(fitted.predict_proba(X), expected, rtol=1e-9)
 
     def test_series_without_observation(self, fitted, data):
@@ -222,8 +221,13 @@ BAD_PARAMETERS = [
     ({"dropout": 1.0}, "'dropout' parameter"),
     ({"max_iter": 0}, "'max_iter' parameter"),
     ({"batch_size": "large"}, "'batch_size' parameter"),
+    ({"batch_size": True}, "'batch_size' parameter .* Got True"),
+    ({"max_iter": True}, "'max_iter' parameter .* Got True"),
+    ({"n_components": True}, "'n_components' parameter .* Got True"),
+    ({"dropout": False}, "'dropout' parameter .* Got False"),
+    ({"tol": True}, "'tol' parameter .* Got True"),
     ({"embedding": "shallow"}, "'embedding' parameter"),
-    ({"class_weight": {"corn": 2.0}}, "class_weight names .*corn"),
+    ({"class_weight": {"corn": 2.0}}, r"class_weight names \['corn'\], .*: \[0, 1, 2\]"),
     ({"class_weight": "even"}, "'class_weight' parameter"),
     ({"early_stopping": True, "validation_fraction": 0.001}, "validation_fraction|test_size"),
 ]
@@ -267,6 +271,16 @@ class BadInputContract(Contract):
                 method(X)
         assert before == dict(vars(fitted))
 
+    @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e30])
+    def test_wrong_values_of_predict_count_as_not_observed(self, fitted, data, value):
+        X = data[0].copy()
+        X[3, 0, 1] = value
+        with pytest.warns(DataQualityWarning, match="1 ") as caught:
+            found = fitted.predict_proba(X)
+        assert len(caught) == 1
+        X[3, 0, 1] = NAN
+        assert_array_equal(found, fitted.predict_proba(X))
+
     def test_other_channels_in_predict(self, fitted, data):
         X = data[0]
         with pytest.raises(ValueError, match="X has 5 channels .* expecting 6"):
@@ -298,7 +312,7 @@ class BadInputContract(Contract):
 
     def test_not_fitted(self, data):
         estimator = self.make()
-        for name in ("predict", "predict_proba", "transform"):
+        for name in ("predict", "predict_proba", "predict_log_proba", "transform"):
             with pytest.raises(NotFittedError):
                 getattr(estimator, name)(data[0])
 
@@ -462,6 +476,41 @@ class WorkflowContract(Contract):
         # Rounding grows on its way through the layers.
         assert_allclose(double, found, rtol=0, atol=5 * rounding)
 
+    def test_probabilities_sum_to_one_in_double_precision(self, data):
+        X, y = data
+        found = self.make().fit(X.astype(np.float32), y).predict_proba(X.astype(np.float32))
+        # A warning about the sum is an error here.
+        assert np.isfinite(log_loss(y, found.astype(np.float64)))
+
+    @pytest.mark.parametrize("dtype", [np.float32, np.float64])
+    def test_logarithms_of_probabilities(self, data, dtype):
+        X, y = data[0].astype(dtype), data[1]
+        estimator = self.make().fit(X, y)
+        found = estimator.predict_log_proba(X)
+        assert found.dtype == dtype
+        rounding = 1e-10 if dtype == np.float64 else 1e-4
+        assert_allclose(np.exp(found), estimator.predict_proba(X), rtol=rounding, atol=1e-7)
+        # Finite where probabilities underflow.
+        (module,) = estimator._copies.values()
+        for parameter in module.head.parameters():
+            parameter.mul_(100)
+        assert np.isfinite(estimator.predict_log_proba(X)).all()
+
+    def test_parameters_from_a_grid_of_numpy(self, data):
+        X, y = data
+        plain = self.make(max_iter=2, batch_size=32, n_components=4, learning_rate=0.01)
+        scalars = self.make(
+            max_iter=np.int64(2),
+            batch_size=np.int32(32),
+            n_components=np.int64(4),
+            n_reference_dates=np.int64(plain.n_reference_dates),
+            n_iter_no_change=np.uint8(10),
+            learning_rate=np.float64(0.01),
+            verbose=np.int64(0),
+        ).fit(X, y)
+        assert_array_equal(scalars.predict_proba(X), plain.fit(X, y).predict_proba(X))
+        assert isinstance(scalars.max_iter, np.int64)
+
     def test_string_labels(self, fitted, data):
         X, y = data
         names = np.array(["water", "corn", "forest"])[y]
@@ -507,9 +556,9 @@ class WorkflowContract(Contract):
             max_iter=8, early_stopping=True, validation_split=halves, learning_rate=0.05
         ).fit(X, y)
         _, east = halves(X, y)
-        own = -np.log(estimator.predict_proba(X[east])[np.arange(len(east)), y[east]]).mean()
+        picked = estimator.predict_log_proba(X[east])[np.arange(len(east)), y[east]]
         losses = [record["valid_log_loss"] for record in estimator.history_]
-        assert_allclose(own, min(losses), rtol=1e-6)
+        assert_allclose(-picked.mean(), min(losses), rtol=1e-6)
 
     def test_held_out_block_is_not_trained_on(self, data):
         X, y = data

@@ -21,7 +21,7 @@ TINY = {
     "device": "cpu",
 }
 TRAINED = {**TINY, "objective": "simulations", "pretrain_iter": 600, "n_simulations": 8000}
-METHODS = ["predict", "predict_interval", "transform", "reconstruct"]
+METHODS = ["predict", "predict_interval", "transform", "reconstruct", "sample"]
 
 
 def make(**kwargs):
@@ -40,6 +40,7 @@ def results(model, X):
     """All that a model returns, as one table."""
     mean, std = model.predict(X, return_std=True)
     parts = [mean, std, *model.predict_interval(X), model.transform(X), model.reconstruct(X)]
+    parts += list(model.sample(X, 3, random_state=0))
     return np.concatenate([np.reshape(part, (*np.shape(X)[:-1], -1)) for part in parts], axis=-1)
 
 

@@ -2,13 +2,14 @@
 
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import check_random_state, column_or_1d, compute_class_weight
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import (
     _check_sample_weight,
@@ -17,9 +18,11 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
-from sklearn_sits.classifiers.training import train
+from sklearn_sits.classifiers.training import ClassifierModule, train
 from sklearn_sits.nn.layers import set_generator
+from sklearn_sits.nn.probabilities import sum_to_one
 from sklearn_sits.runtime.batches import predict_in_batches
+from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import TorchStateMixin, check_device
 
 __all__ = ["TorchClassifier"]
@@ -34,24 +37,23 @@ _MIN_BATCH, _MAX_BATCH = 32, 2048
 class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass=ABCMeta):
     """Classifier with a PyTorch module, trained on minibatches (abstract).
 
-    A subclass checks its input, loads batches and builds its module; this class validates
-    labels and weights, trains and predicts in the precision of X, and keeps the state in numpy
-    arrays, from which the module is rebuilt on any machine.
+    A subclass checks its input, turns rows into batches and makes a representation and a head;
+    this class validates labels and weights, trains and predicts in the precision of X, and keeps
+    the state in numpy arrays, from which the module is rebuilt on any machine.
     """
 
-    # Parameters that `_make_module` reads, from the copy that fit makes in `_module_params`: a
-    # fitted module stays what it is when `set_params` changes one.
-    _module_param_names = ()
+    # Learning rate of the head, as a multiple of `learning_rate`.
+    _head_rate = 1.0
 
     _parameter_constraints = {
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [NumberInterval(Integral, 1, None, closed="left")],
+        "batch_size": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
+        "learning_rate": [NumberInterval(Real, 0, None, closed="neither")],
         "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "validation_fraction": [NumberInterval(Real, 0, 1, closed="neither")],
         "validation_split": [callable, None],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left")],
+        "n_iter_no_change": [NumberInterval(Integral, 1, None, closed="left")],
+        "tol": [NumberInterval(Real, 0, None, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, None],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
@@ -63,20 +65,35 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     def _check_X(self, X, reset, strict=None):
         """Return X validated, of float32 or float64; strictly for a fit, also for a warm one."""
 
-    def _note_coverage(self, X, warm):
-        """Note what the training data cover, of a warm start in addition to those before."""
+    def _note_coverage(self, X, rows, warm):
+        """Note what the rows of the training data cover, in a warm start with the ones before."""
 
     @abstractmethod
-    def _load(self, X, rows, device):
-        """Return the batch of some rows (an array or a slice): a dict of tensors on a device."""
+    def _to_batch(self, rows, device):
+        """Turn rows of X into the arguments of the representation, tensors on a device."""
 
     @abstractmethod
-    def _make_module(self, n_classes, n_inducing):
-        """Return the module with parameters of the right shape and any value."""
+    def _make_representation(self, params):
+        """Make the representation; parameters have the right shape and any value.
+
+        Parameters are read from `params`, because `set_params` may have changed the estimator
+        since the fit.
+        """
 
     @abstractmethod
-    def _reset(self, module, batch, labels, weight, random_state, generator):
-        """Initialise a module on a sample of the training series."""
+    def _make_head(self, params, n_features, n_classes):
+        """Make the head, a :class:`sklearn_sits.nn.heads.Head`, likewise."""
+
+    @abstractmethod
+    def _reset_representation(self, representation, batch, weight, generator):
+        """Initialise the representation on a sample of the training data."""
+
+    def _reset_head(self, head, z, labels, weight, random_state, generator):
+        """Initialise the head on the representation of the sample."""
+        head.reset(z, labels, weight, generator)
+
+    def _note_sample(self, n):
+        """Note the number of different rows in the sample."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -110,15 +127,20 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     def _fit(self, X, y, sample_weight):
         warm = self.warm_start and self.__sklearn_is_fitted__()
         device = check_device(self.device)
+        params = read_parameters(self)
         previous = getattr(self, "_module_params", {})
-        self._module_params = {name: getattr(self, name) for name in self._module_param_names}
+        self._module_params = {
+            name: value
+            for name, value in vars(params).items()
+            if name not in TorchClassifier._parameter_constraints
+        }
         X = self._check_X(X, reset=not warm, strict=True)
         y, classes, labels = _check_labels(self, y)
         check_consistent_length(X, labels)
         if warm and not np.array_equal(classes, self.classes_):
             raise ValueError(
-                f"warm_start=True needs the classes of the previous fit {self.classes_}, "
-                f"y has {classes}."
+                "warm_start=True needs the classes of the previous fit "
+                f"{self.classes_.tolist()}, y has {classes.tolist()}."
             )
         weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
         kept = np.flatnonzero(weight)
@@ -130,41 +152,42 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         training, validation = self._split(X, y, labels, kept, random_state)
 
         dtype = _torch_dtype(X)
+        self._note_coverage(X, training, warm)
         if warm:
-            module = self._make_module(len(classes), self.n_inducing_)
+            module = self._make_module(len(classes))
             _check_same_shapes(module, self.state_, previous, self._module_params)
             module.load_state_dict(self._state_tensors())
             module.to(dtype)
         else:
             module = self._initialise(
-                X, labels, weight, training, classes, dtype, random_state, generator
+                X, labels, weight, training, len(classes), dtype, random_state, generator
             )
         module.to(device)
-        noise = torch.Generator(device).manual_seed(random_state.randint(2**31 - 1))
-        set_generator(module, noise)
-        batch_size = self.batch_size
+        noise_generator = torch.Generator(device).manual_seed(random_state.randint(2**31 - 1))
+        set_generator(module, noise_generator)
+        batch_size = params.batch_size
         if batch_size == "auto":
             batch_size = int(np.clip(len(training) // _STEPS_PER_EPOCH, _MIN_BATCH, _MAX_BATCH))
         if validation is not None:
             validation = (validation, labels[validation], weight[validation])
         history = train(
             module,
-            lambda rows: self._load(X, rows, device),
+            lambda rows: self._to_batch(X[rows], device),
             training,
             labels[training],
             weight[training],
             validation=validation,
-            max_iter=self.max_iter,
+            max_iter=params.max_iter,
             batch_size=batch_size,
-            learning_rate=self.learning_rate,
-            n_iter_no_change=self.n_iter_no_change,
-            tol=self.tol,
-            verbose=self.verbose,
+            learning_rate=params.learning_rate,
+            head_rate=self._head_rate,
+            n_iter_no_change=params.n_iter_no_change,
+            tol=params.tol,
+            verbose=params.verbose,
             generator=generator,
             device=device,
         )
         set_generator(module, None)
-        self._note_coverage(X, warm)
         self.classes_ = classes
         self.history_ = (self.history_ if warm else []) + history
         self.n_iter_ = len(self.history_)
@@ -172,41 +195,44 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         self._restore()
         return self
 
-    def _initialise(self, X, labels, weight, rows, classes, dtype, random_state, generator):
+    def _initialise(self, X, labels, weight, rows, n_classes, dtype, random_state, generator):
         if len(rows) > _MAX_SAMPLE:
             rows = random_state.choice(rows, _MAX_SAMPLE, replace=False)
-        # Equal series count once, in an order that does not depend on that of the rows: a
-        # weight of two then starts from the same point as a repetition.
-        sample = np.ascontiguousarray(X[rows]).reshape(len(rows), -1)
-        sample = np.hstack([sample, labels[rows, None].astype(sample.dtype)])
-        keys = sample.view(np.dtype((np.void, sample[0].nbytes))).ravel()
-        _, first, group = np.unique(keys, return_index=True, return_inverse=True)
-        sample_weight = torch.from_numpy(np.bincount(group.ravel(), weight[rows]))
-        rows = rows[first]
-        batch = self._load(X, rows, torch.device("cpu"))
-        self.n_inducing_ = min(getattr(self, "n_inducing", 0), len(rows))
-        module = self._make_module(len(classes), self.n_inducing_).to(dtype)
-        self._reset(
-            module,
-            batch,
-            torch.from_numpy(labels[rows]),
-            sample_weight.to(dtype),
-            random_state,
-            generator,
-        )
+        sample, labels = np.ascontiguousarray(X[rows]), labels[rows]
+        first, weight = _merge_repetitions(sample, labels, weight[rows])
+        sample, labels = sample[first], torch.from_numpy(labels[first])
+        weight = torch.from_numpy(weight).to(dtype)
+        self._note_sample(len(sample))
+        module = self._make_module(n_classes).to(dtype)
+        batch = self._to_batch(sample, torch.device("cpu"))
+        self._reset_representation(module.representation, batch, weight, generator)
+        with torch.no_grad():
+            z = module.eval()(**batch)
+        self._reset_head(module.head, z, labels, weight, random_state, generator)
         return module
 
+    def _make_module(self, n_classes):
+        params = SimpleNamespace(**self._module_params)
+        representation = self._make_representation(params)
+        head = self._make_head(params, representation.n_features, n_classes)
+        return ClassifierModule(representation, head)
+
     def _class_weight(self, classes, labels, weight):
-        known = list(classes)
         if isinstance(self.class_weight, dict):
-            unknown = [label for label in self.class_weight if label not in known]
+            known = classes.tolist()
+            unknown = np.array([key for key in self.class_weight if key not in known]).tolist()
             if unknown:
                 raise ValueError(f"class_weight names {unknown}, which are not classes: {known}.")
         if self.class_weight != "balanced":
             return compute_class_weight(self.class_weight, classes=classes, y=classes)
-        mass = np.bincount(labels, weight, minlength=len(classes))
         # A class of weight zero has no series left to weigh.
-        return np.where(mass > 0, mass.sum() / (len(classes) * np.where(mass > 0, mass, 1)), 0)
+        kept = weight > 0
+        present = np.unique(labels[kept])
+        class_weight = np.zeros(len(classes))
+        class_weight[present] = compute_class_weight(
+            "balanced", classes=present, y=labels[kept], sample_weight=weight[kept]
+        )
+        return class_weight
 
     def _split(self, X, y, labels, rows, random_state):
         """Split rows into training and validation, the latter None without early stopping."""
@@ -222,7 +248,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         return rows[training], rows[validation]
 
     def _build_module(self):
-        return self._make_module(len(self.classes_), self.n_inducing_)
+        return self._make_module(len(self.classes_))
 
     def _make_copy(self):
         module = super()._make_copy()
@@ -235,7 +261,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         module = self._copy_for(device, dtype)
         return predict_in_batches(
             lambda batch: function(module.head, module(**batch)),
-            lambda rows: self._load(X, rows, device),
+            lambda rows: self._to_batch(X[rows], device),
             len(X),
             device,
         )
@@ -251,7 +277,9 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         Returns
         -------
         probabilities : ndarray of shape (n_series, n_classes)
-            In the precision of X. Rows sum to one, columns are in the order of `classes_`.
+            In the precision of X. Columns are in the order of `classes_`. Rows sum to one, in
+            float64 too: those of float32 are rounded so that their sum differs from one by at
+            most 1.5e-8.
 
         Raises
         ------
@@ -262,7 +290,34 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         """
         check_is_fitted(self)
         X = self._check_X(X, reset=False)
-        return self._apply(X, lambda head, z: head.predict_proba(z))
+        return self._apply(X, lambda head, z: sum_to_one(head.predict_proba(z)))
+
+    def predict_log_proba(self, X):
+        """Predict the logarithms of the class probabilities.
+
+        They are computed without the probabilities and stay finite where these are too small
+        for their precision.
+
+        Parameters
+        ----------
+        X : array-like
+            Data in the format of the training data.
+
+        Returns
+        -------
+        log_probabilities : ndarray of shape (n_series, n_classes)
+            Natural logarithms in the precision of X. Columns are in the order of `classes_`.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is not as documented, or its channels differ from those of the training data.
+        """
+        check_is_fitted(self)
+        X = self._check_X(X, reset=False)
+        return self._apply(X, lambda head, z: head.predict_log_proba(z))
 
     def predict(self, X):
         """Predict the most probable class.
@@ -287,6 +342,19 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         return self.classes_[probabilities.argmax(axis=1)]
 
 
+def _merge_repetitions(sample, labels, weight):
+    """Return the first of equal series of a class, and the sum of their weights.
+
+    Their order does not depend on that of the rows: a weight of two starts the training from the
+    same point as a repetition.
+    """
+    rows = sample.reshape(len(sample), -1)
+    rows = np.hstack([rows, labels[:, None].astype(rows.dtype)])
+    keys = rows.view(np.dtype((np.void, rows[0].nbytes))).ravel()
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    return first, np.bincount(group.ravel(), weight)
+
+
 def _torch_dtype(X):
     return torch.float64 if X.dtype == np.float64 else torch.float32
 
@@ -306,8 +374,8 @@ def _check_labels(estimator, y):
     classes, labels = np.unique(y, return_inverse=True)
     if len(classes) < 2:
         raise ValueError(
-            f"y has {len(classes)} class ({classes[0]!r}) in {len(y)} sample(s), expected at "
-            "least 2 classes."
+            f"y has {len(classes)} class ({classes.tolist()[0]!r}) in {len(y)} sample(s), expected "
+            "at least 2 classes."
         )
     return y, classes, labels
 

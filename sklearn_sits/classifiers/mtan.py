@@ -1,43 +1,182 @@
-"""What the classifiers with an attention interpolator share."""
+"""Classifiers with an attention interpolator, trained end to end."""
 
 from numbers import Integral, Real
-from types import SimpleNamespace
 
-import numpy as np
-import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from sklearn_sits._module_names import set_module
+from sklearn_sits.classifiers.base import TorchClassifier
+from sklearn_sits.classifiers.series_batch import to_batch
+from sklearn_sits.classifiers.svgp import SVGPHeadMixin
 from sklearn_sits.nn.attention import MultiTimeAttention
 from sklearn_sits.nn.embedding import DeepEmbedding, SpectralEmbedding
+from sklearn_sits.nn.heads import MLPHead
 from sklearn_sits.nn.representation import SeriesRepresentation
 from sklearn_sits.nn.spatial_encoding import SpatialEncoding
-from sklearn_sits.runtime.batches import to_tensor
-from sklearn_sits.series.checks import check_sits, split_channels
+from sklearn_sits.runtime.parameters import NumberInterval
+from sklearn_sits.series.checks import check_sits
 from sklearn_sits.series.coverage import note_coverage
 from sklearn_sits.series.stored_array import open_stored
 
-__all__ = ["MTANMixin"]
+__all__ = ["BaseMTANClassifier", "MTANMLPClassifier", "MTANSVGPClassifier"]
 
 
-class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
-    """Input checks, batches, representation and `transform` of the mTAN classifiers."""
+@set_module("sklearn_sits.classifiers")
+class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchClassifier):
+    """Classifier of irregular series by attention interpolation and any head (abstract).
+
+    A subclass defines ``_make_head(params, n_features, n_classes)``, which returns a
+    :class:`sklearn_sits.nn.heads.Head` for a representation of `n_features` numbers per series.
+    `params` has the parameters of the estimator as attributes.
+
+    Parameters
+    ----------
+    n_reference_dates : int, default=25
+        Number of reference dates, evenly spaced between the first and the last date on which any
+        training series was observed.
+    n_heads : int, default=1
+        Number of attention heads.
+    time_embedding_dim : int, default=128
+        Size of the time embedding, a multiple of `n_heads`.
+    embedding : {"deep", "linear"}, default="deep"
+        Embedding B of the interpolated series. "linear" is that of the paper: a linear map of
+        the channels, the same at every reference date. "deep" takes principal components of
+        the series, then a hidden layer; it trains in far fewer epochs to a better optimum.
+    n_components : int, default=128
+        Number of principal components, at most, with `embedding="deep"`.
+    n_hidden : int, default=256
+        Units of the hidden layer, with `embedding="deep"`.
+    embedding_dim : int or None, default=None
+        Size of the embedding, per reference date if linear. None stands for 256 if deep and
+        for the number of bands if linear.
+    dropout : float, default=0.5
+        Probability to drop a hidden unit in training, in [0, 1), with `embedding="deep"`.
+    date_dropout : float, default=0.6
+        In training, hide at each step a share of the dates of each series that is drawn from
+        U(0, date_dropout), in [0, 1). It makes the model robust to the dates that clouds leave.
+    position_channels : sequence of int, default=()
+        Channels of X that hold the position of the series, such as easting and northing,
+        constant in time: `(-2, -1)` for the last two. They are encoded by sines and cosines of
+        wavelengths down to an eighth of the extent and added to every observation.
+    max_iter : int, default=15
+        Number of epochs.
+    batch_size : int or "auto", default="auto"
+        Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
+    learning_rate : float, default=3e-3
+        Peak of the learning rate, which rises and falls once over the epochs.
+    early_stopping : bool, default=False
+        Hold out a part of the training data, stop when its log-loss has not improved by `tol`
+        for `n_iter_no_change` epochs, and keep the best state.
+    validation_fraction : float, default=0.1
+        Part held out by early stopping, stratified by class.
+    validation_split : callable or None, default=None
+        Replaces the random part: called with X and y, it returns the rows for training and
+        those for validation. Neighbouring pixels are alike, so hold out whole blocks where
+        the model is to be used elsewhere.
+    n_iter_no_change : int, default=10
+        See `early_stopping`.
+    tol : float, default=1e-4
+        See `early_stopping`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with `sample_weight`.
+    warm_start : bool, default=False
+        Continue from the previous fit, for `max_iter` more epochs.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initialisation, the order of the series and the draws. The same seed gives
+        the same result on the same device; the global generators are not touched.
+    device : str or torch.device, default="auto"
+        "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
+    verbose : int, default=0
+        If positive, show a progress bar.
+
+    See Also
+    --------
+    MTANMLPClassifier : Head with a softmax layer.
+    MTANSVGPClassifier : Head with Gaussian processes.
+
+    Examples
+    --------
+    >>> from sklearn_sits.classifiers import BaseMTANClassifier
+    >>> from sklearn_sits.datasets import make_sits
+    >>> from sklearn_sits.nn.heads import MLPHead
+    >>> class MyClassifier(BaseMTANClassifier):
+    ...     def _make_head(self, params, n_features, n_classes):
+    ...         return MLPHead(n_features, n_classes, params.dropout)
+    >>> X, y = make_sits(600, 40, 4, 3, random_state=0)
+    >>> clf = MyClassifier(position_channels=(-2, -1), random_state=0).fit(X[:400], y[:400])
+    >>> bool(clf.score(X[400:], y[400:]) > 0.7)
+    True
+    """
 
     _parameter_constraints = {
-        "n_reference_dates": [Interval(Integral, 2, None, closed="left")],
-        "n_heads": [Interval(Integral, 1, None, closed="left")],
-        "time_embedding_dim": [Interval(Integral, 2, None, closed="left")],
+        **TorchClassifier._parameter_constraints,
+        "n_reference_dates": [NumberInterval(Integral, 2, None, closed="left")],
+        "n_heads": [NumberInterval(Integral, 1, None, closed="left")],
+        "time_embedding_dim": [NumberInterval(Integral, 2, None, closed="left")],
         "embedding": [StrOptions({"deep", "linear"})],
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "embedding_dim": [Interval(Integral, 1, None, closed="left"), None],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
-        "date_dropout": [Interval(Real, 0, 1, closed="left")],
+        "n_components": [NumberInterval(Integral, 1, None, closed="left")],
+        "n_hidden": [NumberInterval(Integral, 1, None, closed="left")],
+        "embedding_dim": [NumberInterval(Integral, 1, None, closed="left"), None],
+        "dropout": [NumberInterval(Real, 0, 1, closed="left")],
+        "date_dropout": [NumberInterval(Real, 0, 1, closed="left")],
         "position_channels": ["array-like"],
     }
 
-    _module_param_names = (*_parameter_constraints,)
+    # Size of the deep embedding with `embedding_dim=None`.
+    _deep_embedding_dim = 256
+
+    def __init__(
+        self,
+        *,
+        n_reference_dates=25,
+        n_heads=1,
+        time_embedding_dim=128,
+        embedding="deep",
+        n_components=128,
+        n_hidden=256,
+        embedding_dim=None,
+        dropout=0.5,
+        date_dropout=0.6,
+        position_channels=(),
+        max_iter=15,
+        batch_size="auto",
+        learning_rate=3e-3,
+        early_stopping=False,
+        validation_fraction=0.1,
+        validation_split=None,
+        n_iter_no_change=10,
+        tol=1e-4,
+        class_weight=None,
+        warm_start=False,
+        random_state=None,
+        device="auto",
+        verbose=0,
+    ):
+        self.n_reference_dates = n_reference_dates
+        self.n_heads = n_heads
+        self.time_embedding_dim = time_embedding_dim
+        self.embedding = embedding
+        self.n_components = n_components
+        self.n_hidden = n_hidden
+        self.embedding_dim = embedding_dim
+        self.dropout = dropout
+        self.date_dropout = date_dropout
+        self.position_channels = position_channels
+        self.max_iter = max_iter
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.validation_split = validation_split
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.device = device
+        self.verbose = verbose
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -61,36 +200,39 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             static_name="position_channels",
         )
 
-    def _note_coverage(self, X, warm):
-        note_coverage(self, X, self._module_params["position_channels"], extend=warm)
+    def _note_coverage(self, X, rows, warm):
+        positions = self._module_params["position_channels"]
+        note_coverage(self, X, positions, rows=rows, extend=warm)
 
-    def _load(self, X, rows, device):
-        return _to_batch(X[rows], self._module_params["position_channels"], device)
+    def _to_batch(self, rows, device):
+        return to_batch(rows, self._module_params["position_channels"], device)
 
-    def _make_representation(self, embedding_dim):
-        p = SimpleNamespace(**self._module_params)
+    def _make_representation(self, params):
         # A plain 2-D array has one channel and no date.
-        n_positions = len(p.position_channels)
+        n_positions = len(params.position_channels)
         n_channels = 1 if self._n_dims_in == 2 else self.n_features_in_ - 1 - n_positions
-        if p.embedding == "linear":
+        if params.embedding == "linear":
             embedding = SpectralEmbedding(
-                n_channels, p.n_reference_dates, p.n_heads, p.embedding_dim
+                n_channels, params.n_reference_dates, params.n_heads, params.embedding_dim
             )
         else:
             embedding = DeepEmbedding(
-                n_channels * p.n_reference_dates * p.n_heads,
-                p.n_components,
-                p.n_hidden,
-                p.embedding_dim or embedding_dim,
-                p.dropout,
+                n_channels * params.n_reference_dates * params.n_heads,
+                params.n_components,
+                params.n_hidden,
+                params.embedding_dim or self._deep_embedding_dim,
+                params.dropout,
             )
         return SeriesRepresentation(
-            MultiTimeAttention(p.n_reference_dates, p.n_heads, p.time_embedding_dim),
+            MultiTimeAttention(params.n_reference_dates, params.n_heads, params.time_embedding_dim),
             embedding,
             n_channels,
             SpatialEncoding(n_positions, n_channels) if n_positions else None,
-            p.date_dropout,
+            params.date_dropout,
         )
+
+    def _reset_representation(self, representation, batch, weight, generator):
+        representation.reset(batch, self.date_range_, weight, generator)
 
     @property
     def _n_features_out(self):
@@ -128,30 +270,332 @@ class MTANMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         return self._apply(self._check_X(X, reset=False), lambda head, z: z)
 
 
-def _to_batch(series, position_channels, device):
-    """Turn packed series (n, t, 1 + c + k) into arguments of the module, on the device."""
-    bands, static = split_channels(series.shape[2], position_channels)
-    dates = np.array(series[..., 0], dtype=np.float64)
-    padding = np.isnan(dates)
-    if padding.any():
-        # Any date will do where nothing is observed.
-        dates[padding] = 0.0 if padding.all() else np.nanmin(dates)
-    batch = {}
-    if (dates == dates[0]).all():
-        dates = dates[0]
-    else:
-        shape = dates.shape
-        dates, index = np.unique(dates, return_inverse=True)
-        batch["index"] = to_tensor(index.reshape(shape), device)
-    batch["dates"] = to_tensor(dates, device)
-    if static:
-        batch["positions"] = to_tensor(np.fmin.reduce(series[..., static], axis=1), device)
-    values = to_tensor(series, device)[..., bands].transpose(1, 2)
-    values = values.clone(memory_format=torch.contiguous_format)
-    # NaN is not equal to itself; in place, for the result to have the type of the values.
-    mask = values.clone().eq_(values)
-    n_channels = mask.shape[1]
-    # Clouds hide all bands of a date: one mask then serves them all.
-    if n_channels > 1 and bool((mask.sum(1) == n_channels * mask[:, 0]).all()):
-        mask = mask[:, :1].contiguous()
-    return batch | {"values": values.nan_to_num_(0.0), "mask": mask}
+@set_module("sklearn_sits")
+class MTANMLPClassifier(BaseMTANClassifier):
+    """Classifier of irregular series by attention interpolation and a perceptron [1]_.
+
+    The baseline of :class:`MTANSVGPClassifier`: the same interpolator, spatial encoding and
+    embedding, with a softmax layer in place of the Gaussian processes, trained on the
+    cross-entropy.
+
+    X is a packed array of shape (n_series, n_dates, 1 + n_channels), see
+    :func:`sklearn_sits.pack`: channel 0 is the date in days, NaN in a band means not observed,
+    NaN in the date means padding. A 2-D array holds univariate series on a regular grid.
+
+    Parameters
+    ----------
+    n_reference_dates : int, default=25
+        Number of reference dates, evenly spaced between the first and the last date on which any
+        training series was observed.
+    n_heads : int, default=1
+        Number of attention heads.
+    time_embedding_dim : int, default=128
+        Size of the time embedding, a multiple of `n_heads`.
+    embedding : {"deep", "linear"}, default="deep"
+        Embedding B of the interpolated series. "linear" is that of the paper: a linear map of
+        the channels, the same at every reference date. "deep" takes principal components of
+        the series, then a hidden layer; it trains in far fewer epochs to a better optimum.
+    n_components : int, default=128
+        Number of principal components, at most, with `embedding="deep"`.
+    n_hidden : int, default=256
+        Units of the hidden layer, with `embedding="deep"`.
+    embedding_dim : int or None, default=None
+        Size of the embedding, per reference date if linear. None stands for 256 if deep and
+        for the number of bands if linear.
+    dropout : float, default=0.5
+        Probability to drop a hidden unit in training, in [0, 1), with `embedding="deep"`.
+    date_dropout : float, default=0.6
+        In training, hide at each step a share of the dates of each series that is drawn from
+        U(0, date_dropout), in [0, 1). It makes the model robust to the dates that clouds leave.
+    position_channels : sequence of int, default=()
+        Channels of X that hold the position of the series, such as easting and northing,
+        constant in time: `(-2, -1)` for the last two. They are encoded by sines and cosines of
+        wavelengths down to an eighth of the extent and added to every observation.
+    max_iter : int, default=15
+        Number of epochs.
+    batch_size : int or "auto", default="auto"
+        Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
+    learning_rate : float, default=3e-3
+        Peak of the learning rate, which rises and falls once over the epochs.
+    early_stopping : bool, default=False
+        Hold out a part of the training data, stop when its log-loss has not improved by `tol`
+        for `n_iter_no_change` epochs, and keep the best state.
+    validation_fraction : float, default=0.1
+        Part held out by early stopping, stratified by class.
+    validation_split : callable or None, default=None
+        Replaces the random part: called with X and y, it returns the rows for training and
+        those for validation. Neighbouring pixels are alike, so hold out whole blocks where
+        the model is to be used elsewhere.
+    n_iter_no_change : int, default=10
+        See `early_stopping`.
+    tol : float, default=1e-4
+        See `early_stopping`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with `sample_weight`.
+    warm_start : bool, default=False
+        Continue from the previous fit, for `max_iter` more epochs.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initialisation, the order of the series and the draws. The same seed gives
+        the same result on the same device; the global generators are not touched.
+    device : str or torch.device, default="auto"
+        "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
+    verbose : int, default=0
+        If positive, show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of channels of X, the date included (number of dates if X is 2-D).
+    date_range_ : float64 ndarray of shape (2,)
+        First and last date with an observation, in days as in X; NaN if there is none.
+    value_range_ : ndarray of shape (n_channels, 2)
+        Lowest and highest value of each channel after the date in training.
+    reference_dates_ : ndarray of shape (n_reference_dates,)
+        Reference dates, in days as in X.
+    n_iter_ : int
+        Number of epochs run.
+    history_ : list of dict
+        Per epoch: epoch, train_loss (per unit of weight), seconds and, with early stopping,
+        valid_log_loss.
+    state_ : dict of str to ndarray
+        Parameters of the module.
+
+    See Also
+    --------
+    MTANSVGPClassifier : The same representation with Gaussian processes.
+
+    Notes
+    -----
+    Training and predictions have the precision of X: float32 is twice as fast as float64.
+    Predictions depend on neither the other series, their order nor the size of batches, up to
+    rounding.
+
+    A `sample_weight` of two equals repeating the series exactly if neither dropout is used and all
+    series fit in one batch, and in expectation otherwise.
+
+    The standardisation of the bands and the principal components are computed from the training
+    series, or from 4096 of them drawn at random if there are more.
+
+    References
+    ----------
+    .. [1] Bellet, Fauvel, Inglada and Michel, "End-to-end Learning for Land Cover
+       Classification using Irregular and Unaligned SITS by Combining Attention-Based
+       Interpolation with Sparse Variational Gaussian Processes", IEEE JSTARS, 2024.
+
+    Examples
+    --------
+    >>> from sklearn_sits import MTANMLPClassifier
+    >>> from sklearn_sits.datasets import make_sits
+    >>> X, y = make_sits(600, 40, 4, 3, random_state=0)
+    >>> clf = MTANMLPClassifier(position_channels=(-2, -1), random_state=0).fit(X[:400], y[:400])
+    >>> bool(clf.score(X[400:], y[400:]) > 0.7)
+    True
+    """
+
+    def _make_head(self, params, n_features, n_classes):
+        return MLPHead(n_features, n_classes, params.dropout)
+
+
+@set_module("sklearn_sits")
+class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
+    """Classifier of irregular series by attention interpolation and Gaussian processes [1]_.
+
+    Each series is interpolated at reference dates by attention over its observed dates, encoded
+    in space, embedded (Z = B[X* + P]Γ) and classified by a sparse variational Gaussian process
+    with one latent process per class, linear mixing and a softmax. All parameters maximise the
+    evidence lower bound together.
+
+    X is a packed array of shape (n_series, n_dates, 1 + n_channels), see
+    :func:`sklearn_sits.pack`: channel 0 is the date in days, NaN in a band means not observed,
+    NaN in the date means padding. A 2-D array holds univariate series on a regular grid.
+
+    Parameters
+    ----------
+    n_reference_dates : int, default=25
+        Number of reference dates, evenly spaced between the first and the last date on which any
+        training series was observed.
+    n_heads : int, default=1
+        Number of attention heads.
+    time_embedding_dim : int, default=128
+        Size of the time embedding, a multiple of `n_heads`.
+    embedding : {"deep", "linear"}, default="deep"
+        Embedding B of the interpolated series. "linear" is that of the paper: a linear map of
+        the channels, the same at every reference date. "deep" takes principal components of
+        the series, then a hidden layer; it trains in far fewer epochs to a better optimum.
+    n_components : int, default=128
+        Number of principal components, at most, with `embedding="deep"`.
+    n_hidden : int, default=256
+        Units of the hidden layer, with `embedding="deep"`.
+    embedding_dim : int or None, default=None
+        Size of the embedding, per reference date if linear. None stands for 32 if deep and
+        for the number of bands if linear.
+    dropout : float, default=0.5
+        Probability to drop a hidden unit in training, in [0, 1), with `embedding="deep"`.
+    date_dropout : float, default=0.6
+        In training, hide at each step a share of the dates of each series that is drawn from
+        U(0, date_dropout), in [0, 1). It makes the model robust to the dates that clouds leave.
+    position_channels : sequence of int, default=()
+        Channels of X that hold the position of the series, such as easting and northing,
+        constant in time: `(-2, -1)` for the last two. They are encoded by sines and cosines of
+        wavelengths down to an eighth of the extent and added to every observation.
+    n_inducing : int, default=50
+        Number of inducing points per latent process, at most the number of series.
+    n_mc_samples : int, default=4
+        Draws of the latent functions per training step, an even number.
+    max_iter : int, default=15
+        Number of epochs.
+    batch_size : int or "auto", default="auto"
+        Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
+    learning_rate : float, default=3e-3
+        Peak of the learning rate of the interpolator and the embedding, which rises and falls
+        once over the epochs. That of the Gaussian processes is ten times as high.
+    early_stopping : bool, default=False
+        Hold out a part of the training data, stop when its log-loss has not improved by `tol`
+        for `n_iter_no_change` epochs, and keep the best state.
+    validation_fraction : float, default=0.1
+        Part held out by early stopping, stratified by class.
+    validation_split : callable or None, default=None
+        Replaces the random part: called with X and y, it returns the rows for training and
+        those for validation. Neighbouring pixels are alike, so hold out whole blocks where
+        the model is to be used elsewhere.
+    n_iter_no_change : int, default=10
+        See `early_stopping`.
+    tol : float, default=1e-4
+        See `early_stopping`.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes, multiplied with `sample_weight`.
+    warm_start : bool, default=False
+        Continue from the previous fit, for `max_iter` more epochs.
+    random_state : int, RandomState instance or None, default=None
+        Seed of the initialisation, the order of the series and the draws. The same seed gives
+        the same result on the same device; the global generators are not touched.
+    device : str or torch.device, default="auto"
+        "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
+    verbose : int, default=0
+        If positive, show a progress bar.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels.
+    n_features_in_ : int
+        Number of channels of X, the date included (number of dates if X is 2-D).
+    n_inducing_ : int
+        Number of inducing points.
+    date_range_ : float64 ndarray of shape (2,)
+        First and last date with an observation, in days as in X; NaN if there is none.
+    value_range_ : ndarray of shape (n_channels, 2)
+        Lowest and highest value of each channel after the date in training.
+    reference_dates_ : ndarray of shape (n_reference_dates,)
+        Reference dates, in days as in X.
+    n_iter_ : int
+        Number of epochs run.
+    history_ : list of dict
+        Per epoch: epoch, train_loss (per unit of weight), seconds and, with early stopping,
+        valid_log_loss.
+    state_ : dict of str to ndarray
+        Parameters of the module.
+
+    See Also
+    --------
+    MTANMLPClassifier : The same representation with a softmax layer.
+    SVGPClassifier : The same head on ordinary features.
+
+    Notes
+    -----
+    Training and predictions have the precision of X: float32 is twice as fast as float64. As the
+    draws are fixed at fit, predictions depend on neither the other series, their order nor the
+    size of batches, up to rounding.
+
+    A `sample_weight` of two equals repeating the series exactly if neither dropout is used and all
+    series fit in one batch, and in expectation otherwise.
+
+    A series without any valid observation is classified from its position alone, or as the mean
+    series if there is none; a warning counts such series.
+
+    The standardisation of the bands, the principal components and the inducing points are
+    computed from the training series, or from 4096 of them drawn at random if there are more.
+
+    References
+    ----------
+    .. [1] Bellet, Fauvel, Inglada and Michel, "End-to-end Learning for Land Cover
+       Classification using Irregular and Unaligned SITS by Combining Attention-Based
+       Interpolation with Sparse Variational Gaussian Processes", IEEE JSTARS, 2024.
+
+    Examples
+    --------
+    >>> from sklearn_sits import MTANSVGPClassifier
+    >>> from sklearn_sits.datasets import make_sits
+    >>> X, y = make_sits(600, 40, 4, 3, random_state=0)
+    >>> clf = MTANSVGPClassifier(position_channels=(-2, -1), random_state=0).fit(X[:400], y[:400])
+    >>> bool(clf.score(X[400:], y[400:]) > 0.7)
+    True
+    """
+
+    _parameter_constraints = {
+        **BaseMTANClassifier._parameter_constraints,
+        **SVGPHeadMixin._parameter_constraints,
+    }
+    # Variational parameters need larger steps than the layers before them.
+    _head_rate = 10.0
+    # More features only slow the Gaussian processes down.
+    _deep_embedding_dim = 32
+
+    def __init__(
+        self,
+        *,
+        n_reference_dates=25,
+        n_heads=1,
+        time_embedding_dim=128,
+        embedding="deep",
+        n_components=128,
+        n_hidden=256,
+        embedding_dim=None,
+        dropout=0.5,
+        date_dropout=0.6,
+        position_channels=(),
+        n_inducing=50,
+        n_mc_samples=4,
+        max_iter=15,
+        batch_size="auto",
+        learning_rate=3e-3,
+        early_stopping=False,
+        validation_fraction=0.1,
+        validation_split=None,
+        n_iter_no_change=10,
+        tol=1e-4,
+        class_weight=None,
+        warm_start=False,
+        random_state=None,
+        device="auto",
+        verbose=0,
+    ):
+        super().__init__(
+            n_reference_dates=n_reference_dates,
+            n_heads=n_heads,
+            time_embedding_dim=time_embedding_dim,
+            embedding=embedding,
+            n_components=n_components,
+            n_hidden=n_hidden,
+            embedding_dim=embedding_dim,
+            dropout=dropout,
+            date_dropout=date_dropout,
+            position_channels=position_channels,
+            max_iter=max_iter,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            validation_split=validation_split,
+            n_iter_no_change=n_iter_no_change,
+            tol=tol,
+            class_weight=class_weight,
+            warm_start=warm_start,
+            random_state=random_state,
+            device=device,
+            verbose=verbose,
+        )
+        self.n_inducing = n_inducing
+        self.n_mc_samples = n_mc_samples

@@ -5,28 +5,57 @@ from numbers import Integral
 import numpy as np
 import torch
 from sklearn.cluster import MiniBatchKMeans
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._warnings import warn_counted
 from sklearn_sits.classifiers.base import TorchClassifier
-from sklearn_sits.classifiers.training import ClassifierModule
+from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.nn.heads import SVGPHead
+from sklearn_sits.nn.standardisation import FAR, Standardisation
 from sklearn_sits.runtime.batches import to_tensor
+from sklearn_sits.runtime.parameters import NumberInterval
 
-__all__ = ["SVGPClassifier", "SVGPMixin", "check_draws", "reset_svgp_head"]
+__all__ = ["SVGPClassifier", "SVGPHeadMixin"]
 
 # Series whose pairwise distances give the first length-scale.
 _N_DISTANCES = 500
 
 
-class SVGPMixin:
-    """Parameters of the Gaussian processes and prediction of their latent functions."""
+class SVGPHeadMixin:
+    """Head of Gaussian processes: its parameters, its start and its latent functions."""
 
     _parameter_constraints = {
-        "n_inducing": [Interval(Integral, 1, None, closed="left")],
-        "n_mc_samples": [Interval(Integral, 2, None, closed="left")],
+        "n_inducing": [NumberInterval(Integral, 1, None, closed="left")],
+        "n_mc_samples": [NumberInterval(Integral, 2, None, closed="left")],
     }
+
+    # Features with a length-scale of their own to start from.
+    _position_features = ()
+
+    def _note_sample(self, n):
+        self.n_inducing_ = min(int(self.n_inducing), n)
+
+    def _make_head(self, params, n_features, n_classes):
+        n_draws = params.n_mc_samples
+        if n_draws % 2:
+            raise ValueError(f"n_mc_samples must be even, got {n_draws}: draws come in pairs.")
+        return SVGPHead(n_features, n_classes, self.n_inducing_, n_draws)
+
+    def _reset_head(self, head, z, labels, weight, random_state, generator):
+        # Random inducing points or a length-scale of the wrong size leave every series far from
+        # all of them, and the training at chance.
+        clusters = MiniBatchKMeans(
+            self.n_inducing_, n_init=1, max_iter=10, random_state=random_state.randint(2**31 - 1)
+        ).fit(z.numpy(), sample_weight=weight.numpy())
+        inducing_points = torch.from_numpy(clusters.cluster_centers_).to(z.dtype)
+        chosen = z[torch.randperm(len(z), generator=generator)[:_N_DISTANCES]]
+        is_position = torch.zeros(z.shape[1], dtype=torch.bool)
+        is_position[list(self._position_features)] = True
+        lengthscale = torch.empty(z.shape[1], dtype=z.dtype)
+        for part in (is_position, ~is_position):
+            lengthscale[part] = _median_distance(chosen[:, part])
+        head.reset(z, labels, weight, generator, inducing_points, lengthscale)
 
     def predict_latent(self, X, return_std=False):
         """Predict the latent function of every class.
@@ -36,7 +65,8 @@ class SVGPMixin:
         X : array-like
             Data in the format of the training data.
         return_std : bool, default=False
-            Also return the standard deviation: how far the series are from what was seen.
+            Also return the standard deviation, which grows with the distance from the training
+            data.
 
         Returns
         -------
@@ -58,13 +88,13 @@ class SVGPMixin:
 
 
 @set_module("sklearn_sits")
-class SVGPClassifier(SVGPMixin, TorchClassifier):
+class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
     """Sparse variational Gaussian process classifier of 2-D features [1]_.
 
     One latent process per class with a squared exponential kernel and a length-scale per
-    feature, linear mixing and a softmax, trained on minibatches. Behind
-    :class:`LinearInterpolator` and a :class:`~sklearn.preprocessing.StandardScaler` it is the
-    classifier of gap-filled series of the paper.
+    feature, linear mixing and a softmax, trained on minibatches. Features are standardised
+    inside. Behind :class:`LinearInterpolator` it is the classifier of gap-filled series of the
+    paper.
 
     Parameters
     ----------
@@ -80,8 +110,8 @@ class SVGPClassifier(SVGPMixin, TorchClassifier):
         Number of epochs.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
-    learning_rate : float, default=3e-3
-        A tenth of the peak of the learning rate, which rises and falls once over the epochs.
+    learning_rate : float, default=3e-2
+        Peak of the learning rate, which rises and falls once over the epochs.
     early_stopping : bool, default=False
         Hold out a part of the training data, stop when its log-loss has not improved by `tol`
         for `n_iter_no_change` epochs, and keep the best state.
@@ -135,6 +165,11 @@ class SVGPClassifier(SVGPMixin, TorchClassifier):
     draws are fixed at fit, predictions depend on neither the other series, their order nor the
     size of batches, up to rounding.
 
+    The standardisation and the inducing points are computed from the training samples, or from
+    4096 of them drawn at random if there are more. A sample more than 10^6 standard deviations
+    away from the training data is predicted as one at that distance: its latent functions are
+    those of the prior.
+
     A `sample_weight` of two equals repeating the sample exactly if all samples fit in one batch,
     and in expectation otherwise.
 
@@ -145,23 +180,20 @@ class SVGPClassifier(SVGPMixin, TorchClassifier):
 
     Examples
     --------
-    >>> from sklearn.ensemble import RandomForestClassifier
     >>> from sklearn.pipeline import make_pipeline
-    >>> from sklearn.preprocessing import StandardScaler
     >>> from sklearn_sits import LinearInterpolator, SVGPClassifier
     >>> from sklearn_sits.datasets import make_sits
     >>> X, y = make_sits(600, 40, 4, 3, positions=False, random_state=0)
-    >>> clf = make_pipeline(LinearInterpolator(), StandardScaler(), SVGPClassifier(random_state=0))
+    >>> clf = make_pipeline(LinearInterpolator(), SVGPClassifier(random_state=0))
     >>> bool(clf.fit(X[:400], y[:400]).score(X[400:], y[400:]) > 0.7)
     True
     """
 
     _parameter_constraints = {
         **TorchClassifier._parameter_constraints,
-        **SVGPMixin._parameter_constraints,
+        **SVGPHeadMixin._parameter_constraints,
         "position_features": ["array-like"],
     }
-    _module_param_names = ("n_mc_samples",)
 
     def __init__(
         self,
@@ -171,7 +203,7 @@ class SVGPClassifier(SVGPMixin, TorchClassifier):
         n_mc_samples=4,
         max_iter=30,
         batch_size="auto",
-        learning_rate=3e-3,
+        learning_rate=3e-2,
         early_stopping=False,
         validation_fraction=0.1,
         validation_split=None,
@@ -209,88 +241,43 @@ class SVGPClassifier(SVGPMixin, TorchClassifier):
                 raise ValueError(
                     f"position_features contains {feature}, but X has {X.shape[1]} features."
                 )
+        if not reset:
+            self._warn_of_distance(X)
         return X
 
-    def _load(self, X, rows, device):
-        return {"x": to_tensor(X[rows], device)}
+    def _warn_of_distance(self, X):
+        mean, scale = (self.state_[f"representation.{name}"] for name in ("mean", "scale"))
+        # In float64, in which the limits are finite; first the extremes, which cost one pass.
+        low, high = mean - FAR * scale.astype(float), mean + FAR * scale.astype(float)
+        if (X.min(axis=0) >= low).all() and (X.max(axis=0) <= high).all():
+            return
+        n_far = np.count_nonzero(((X < low) | (X > high)).any(axis=1))
+        warn_counted(
+            "{rows} of {total} samples lie more than 10^6 standard deviations away from the "
+            "training data. Their predictions are those of the prior.",
+            DataQualityWarning,
+            rows=n_far,
+            total=len(X),
+        )
 
-    def _make_module(self, n_classes, n_inducing):
-        n_draws = check_draws(self._module_params["n_mc_samples"])
-        head = SVGPHead(self.n_features_in_, n_classes, n_inducing, n_draws)
-        return ClassifierModule(_Features(), head)
+    @property
+    def _position_features(self):
+        features = self._module_params["position_features"]
+        return [feature % self.n_features_in_ for feature in features]
 
-    def _reset(self, module, batch, labels, weight, random_state, generator):
-        positions = [feature % self.n_features_in_ for feature in self.position_features]
-        reset_svgp_head(module, batch, labels, weight, random_state, generator, positions)
+    def _to_batch(self, rows, device):
+        return {"x": to_tensor(rows, device)}
 
+    def _make_representation(self, params):
+        return Standardisation(self.n_features_in_)
 
-class _Features(torch.nn.Module):
-    """The features themselves, as a representation."""
-
-    def forward(self, x):
-        return x
-
-
-def check_draws(n_mc_samples):
-    """Check that the draws of a training step can be paired.
-
-    Parameters
-    ----------
-    n_mc_samples : int
-        Number of draws.
-
-    Returns
-    -------
-    n_mc_samples : int
-
-    Raises
-    ------
-    ValueError
-        If the number is odd.
-    """
-    if n_mc_samples % 2:
-        raise ValueError(f"n_mc_samples must be even, got {n_mc_samples}: draws come in pairs.")
-    return n_mc_samples
+    def _reset_representation(self, representation, batch, weight, generator):
+        representation.reset(batch["x"], weight)
 
 
-def reset_svgp_head(module, batch, labels, weight, random_state, generator, positions=()):
-    """Start the Gaussian processes from clusters and distances of the representation.
-
-    Random inducing points or a length-scale of the wrong size leave every series far from all
-    of them, and the training at chance.
-
-    Parameters
-    ----------
-    module : ClassifierModule
-        Its head is changed in place.
-    batch : dict of tensors
-        Sample of the training series.
-    labels : int64 tensor of shape (n,)
-        Their classes.
-    weight : tensor of shape (n,)
-        Their weights.
-    random_state : RandomState instance
-        Seed of the clusters.
-    generator : torch.Generator
-        Source of the other random numbers.
-    positions : list of int, default=()
-        Features with a length-scale of their own.
-    """
-    with torch.no_grad():
-        z = module(**batch)
-    n_inducing = module.head.gp.inducing_points.shape[1]
-    clusters = MiniBatchKMeans(
-        n_inducing, n_init=1, max_iter=10, random_state=random_state.randint(2**31 - 1)
-    ).fit(z.numpy(), sample_weight=weight.numpy())
-    inducing_points = torch.from_numpy(clusters.cluster_centers_).to(z.dtype)
-    chosen = torch.randperm(len(z), generator=generator)[:_N_DISTANCES]
-    lengthscale = torch.empty(z.shape[1], dtype=z.dtype)
-    own = torch.zeros(z.shape[1], dtype=torch.bool)
-    own[list(positions)] = True
-    for part in (own, ~own):
-        if part.any():
-            distances = torch.pdist(z[chosen][:, part])
-            # A feature that does not vary must not have a length-scale of zero.
-            distances = distances[distances > 0]
-            lengthscale[part] = distances.median() if len(distances) else 1.0
-    module.head.reset(inducing_points, lengthscale, z, labels, weight, generator)
+def _median_distance(x):
+    """Return the median distance of different rows, 1 if there are none."""
+    distances = torch.pdist(x) if x.shape[1] else x.new_empty(0)
+    # A feature that does not vary must not have a length-scale of zero.
+    distances = distances[distances > 0]
+    return distances.median() if len(distances) else 1.0

@@ -1,15 +1,15 @@
-"""Minibatch training of a representation and a head, on skorch."""
+"""Minibatch training of a representation and a head."""
 
 import time
 
 import numpy as np
 import torch
-from linear_operator.utils.errors import NanError, NotPSDError
-from skorch import NeuralNet
-from skorch.callbacks import GradientNormClipping, LRScheduler
+from skorch.callbacks import LRScheduler
+from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
 
 from sklearn_sits.runtime.batches import predict_in_batches
+from sklearn_sits.runtime.training import train_epochs
 
 __all__ = ["ClassifierModule", "train"]
 
@@ -17,7 +17,6 @@ __all__ = ["ClassifierModule", "train"]
 _WARM_UP = 0.15
 # With 0.9, the default of Adam, short trainings ended in clearly worse optima.
 _BETAS = (0.8, 0.999)
-_GRADIENT_NORM = 10.0
 
 
 class ClassifierModule(torch.nn.Module):
@@ -27,9 +26,8 @@ class ClassifierModule(torch.nn.Module):
     ----------
     representation : torch.nn.Module
         Maps a batch, as keyword arguments, to (n, d).
-    head : torch.nn.Module
-        With methods `nll(z, labels)`, `kl()` and `predict_proba(z)`, and a `rate`: the ratio
-        of its learning rate to that of the representation.
+    head : Head
+        Maps the representation to class probabilities.
     """
 
     def __init__(self, representation, head):
@@ -55,12 +53,10 @@ class ClassifierModule(torch.nn.Module):
 class _Batches:
     """Batches of nearly equal size, in a new order every epoch."""
 
-    def __init__(self, load, rows, labels, weight, n_batches, generator, device):
+    def __init__(self, load, rows, labels, weight, batch_size, generator, device):
         self.load, self.rows, self.labels, self.weight = load, rows, labels, weight
-        self.n_batches, self.generator, self.device = n_batches, generator, device
-
-    def __len__(self):
-        return len(self.rows)
+        self.n_batches = -(-len(rows) // batch_size)
+        self.generator, self.device = generator, device
 
     def __iter__(self):
         order = torch.randperm(len(self.rows), generator=self.generator)
@@ -68,42 +64,7 @@ class _Batches:
             # Sorted rows are read faster, above all from a memory map.
             chosen = chosen.sort().values
             batch = self.load(self.rows[chosen.numpy()])
-            target = (self.labels[chosen].to(self.device), self.weight[chosen].to(self.device))
-            yield batch, target
-
-
-class _Net(NeuralNet):
-    """skorch net with the weighted evidence lower bound as its loss."""
-
-    def get_default_callbacks(self):
-        return []
-
-    def get_iterator(self, dataset, training=False):
-        return dataset
-
-    def get_split_datasets(self, X, y=None, **fit_params):
-        return X, None
-
-    def check_data(self, X, y=None):
-        """Accept batches that bring their targets along."""
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        labels, weight = y_true
-        head = self.module_.head
-        expected = (weight * head.nll(y_pred, labels)).sum() * self.per_batch / len(labels)
-        return (expected + head.kl()) / self.total_weight
-
-    def run_single_epoch(self, iterator, training, prefix, step_fn, **fit_params):
-        if iterator is None:
-            return
-        # One transfer from the device an epoch, where skorch makes one a batch.
-        total = 0.0
-        for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=training)
-            step = step_fn(batch, **fit_params)
-            total = total + step["loss"].detach() * len(batch[1][0])
-            self.notify("on_batch_end", batch=batch, training=training, **step)
-        self.history.record(prefix + "_loss", float(total) / len(iterator))
+            yield batch, self.labels[chosen].to(self.device), self.weight[chosen].to(self.device)
 
 
 def train(
@@ -117,6 +78,7 @@ def train(
     max_iter,
     batch_size,
     learning_rate,
+    head_rate,
     n_iter_no_change,
     tol,
     verbose,
@@ -145,7 +107,9 @@ def train(
     batch_size : int
         Series per step, at most.
     learning_rate : float
-        Peak learning rate.
+        Peak of the learning rate of the representation.
+    head_rate : float
+        Learning rate of the head, as a multiple of `learning_rate`.
     n_iter_no_change : int
         See `validation`.
     tol : float
@@ -165,81 +129,66 @@ def train(
     Raises
     ------
     FloatingPointError
-        If the loss is not finite.
+        If the training diverges.
     """
     dtype = next(module.parameters()).dtype
-    n_batches = -(-len(rows) // batch_size)
-    rates = [learning_rate * module.head.rate]
+    labels, total_weight = torch.from_numpy(labels), float(weight.sum())
+    weight = torch.from_numpy(weight).to(dtype)
+    batches = _Batches(load, rows, labels, weight, batch_size, generator, device)
+
+    def objective(batch):
+        inputs, labels, weight = batch
+        nll = module.head.nll(module(**inputs), labels)
+        # The mean over the batches of an epoch is the loss of all rows.
+        expected = (weight * nll).sum() * batches.n_batches
+        loss = (expected + module.head.kl()) / total_weight
+        return loss, {"train_loss": loss}
+
+    n_steps = max_iter * batches.n_batches
     # Features that are used as they are have nothing to train.
-    if any(True for _ in module.representation.parameters()):
-        rates.append(learning_rate)
-    net = _Net(
+    rates = {
+        f"{name}.*": rate
+        for name, rate in (("head", head_rate * learning_rate), ("representation", learning_rate))
+        if any(True for _ in getattr(module, name).parameters())
+    }
+    records = train_epochs(
         module,
-        criterion=torch.nn.Module,
-        optimizer=torch.optim.Adam,
-        optimizer__fused=True,
-        optimizer__betas=_BETAS,
-        optimizer__param_groups=[("head.*", {"lr": rates[0]})],
-        lr=learning_rate,
-        train_split=None,
-        verbose=0,
-        device=device,
-        callbacks=[
-            ("clip", GradientNormClipping(_GRADIENT_NORM)),
-            (
-                "rate",
-                LRScheduler(
-                    torch.optim.lr_scheduler.OneCycleLR,
-                    step_every="batch",
-                    max_lr=rates,
-                    # The cycle ends one step after the training, at a rate that is not zero.
-                    total_steps=max_iter * n_batches + 1,
-                    pct_start=_WARM_UP,
-                    cycle_momentum=False,
-                ),
-            ),
-        ],
+        objective,
+        (batches for _ in range(max_iter)),
+        learning_rates=rates,
+        schedule=LRScheduler(
+            OneCycleLR,
+            step_every="batch",
+            event_name=None,
+            max_lr=list(rates.values()),
+            # The cycle ends one step after the training, at a rate that is not zero.
+            total_steps=n_steps + 1,
+            pct_start=_WARM_UP,
+            cycle_momentum=False,
+        ),
+        n_steps=n_steps,
+        betas=_BETAS,
+        advice=f"Lower learning_rate={learning_rate}, or check X for extreme values.",
     )
-    net.initialize()
-    net.per_batch = len(rows)
-    net.total_weight = float(weight.sum())
-    batches = _Batches(
-        load,
-        rows,
-        torch.from_numpy(labels),
-        torch.from_numpy(weight).to(dtype),
-        n_batches,
-        generator,
-        device,
-    )
-    net.notify("on_train_begin", X=batches, y=None)
     history, best, best_state, best_epoch = [], np.inf, None, 0
-    epochs = tqdm(range(1, max_iter + 1), disable=not verbose, unit="epoch")
-    for epoch in epochs:
-        start = time.perf_counter()
-        # Not partial_fit, which would end a training silently on a keyboard interrupt.
-        try:
-            net.fit_loop(batches, epochs=1)
-            loss = net.history[-1, "train_loss"]
-        except (NanError, NotPSDError):
-            loss = np.nan
-        if not np.isfinite(loss):
-            raise FloatingPointError(
-                f"The training diverged in epoch {epoch}. Lower learning_rate={learning_rate}, "
-                "or check X for extreme values."
-            )
-        record = {"epoch": epoch, "train_loss": loss}
-        if validation is not None:
-            record["valid_log_loss"] = loss = _log_loss(module, load, *validation, device)
-            if loss < best - tol:
-                best_epoch = epoch
-            if loss < best:
-                best = loss
-                best_state = {k: v.detach().clone() for k, v in module.state_dict().items()}
-        history.append(record | {"seconds": time.perf_counter() - start})
-        epochs.set_postfix({k: f"{v:.3f}" for k, v in record.items() if k != "epoch"})
-        if validation is not None and epoch - best_epoch >= n_iter_no_change:
-            break
+    start = time.perf_counter()
+    with tqdm(total=max_iter, disable=not verbose, unit="epoch") as bar:
+        for epoch, record in enumerate(records, start=1):
+            record = {"epoch": epoch} | record
+            if validation is not None:
+                record["valid_log_loss"] = loss = _log_loss(module, load, *validation, device)
+                if loss < best - tol:
+                    best_epoch = epoch
+                if loss < best:
+                    best = loss
+                    best_state = {k: v.detach().clone() for k, v in module.state_dict().items()}
+            bar.set_postfix({k: f"{v:.3f}" for k, v in record.items() if k != "epoch"})
+            bar.update()
+            end = time.perf_counter()
+            history.append(record | {"seconds": end - start})
+            start = end
+            if validation is not None and epoch - best_epoch >= n_iter_no_change:
+                break
     if best_state is not None:
         module.load_state_dict(best_state)
     return history
@@ -247,11 +196,10 @@ def train(
 
 def _log_loss(module, load, rows, labels, weight, device):
     module.eval()
-
-    def own(batch):
-        return module.head.predict_proba(module(**batch))
-
-    probabilities = predict_in_batches(own, lambda part: load(rows[part]), len(rows), device)
-    picked = probabilities[np.arange(len(rows)), labels]
-    tiny = np.finfo(probabilities.dtype).tiny
-    return float(-np.average(np.log(np.maximum(picked, tiny)), weights=weight))
+    log_probabilities = predict_in_batches(
+        lambda batch: module.head.predict_log_proba(module(**batch)),
+        lambda part: load(rows[part]),
+        len(rows),
+        device,
+    )
+    return float(-np.average(log_probabilities[np.arange(len(rows)), labels], weights=weight))

@@ -1,4 +1,4 @@
-"""Satellite image time series to learn, test and benchmark with."""
+"""Satellite image time series for tutorials, tests and benchmarks."""
 
 from sklearn_sits.datasets.phenology import make_phenology
 from sklearn_sits.datasets.prosail import make_prosail

@@ -1,11 +1,11 @@
-"""Land covers over a year: phenology, then leaves, canopies and soils."""
+"""Land covers over a year: their phenology, leaves, canopies and soils."""
 
 import numpy as np
 
-# Columns: green-up and senescence dates (day of year), their durations (days), LAI out of season
-# and added in season, share left as dry leaves, Cab (µg/cm²), Cw (cm), Cm (g/cm²), mean leaf angle
-# (degrees), share of dry soil, soil brightness, share of open water and of sunlit crowns. Crops
-# come first, so that few classes already need the time dimension.
+# Columns: dates of green-up and senescence (day of year), their durations (days), LAI out of
+# season, LAI added in season, share of it that remains as dry leaves, Cab (µg/cm²), Cw (cm), Cm
+# (g/cm²), mean leaf angle (degrees), share of dry soil, soil brightness, share of open water, share
+# of sunlit crowns. Crops come first, so that even a few classes differ mainly in time.
 _ARCHETYPES = np.array(
     [
         [85, 182, 14, 9, 0.3, 4.2, 0.6, 50, 0.016, 0.0050, 62, 0.6, 0.9, 0.0, 1.0],  # winter cereal
@@ -20,22 +20,22 @@ _ARCHETYPES = np.array(
         [120, 280, 15, 18, 0.1, 0.9, 0.2, 42, 0.016, 0.0050, 60, 0.3, 0.8, 0.7, 1.0],  # wetland
     ]
 )
-# Standard deviations, in the same columns, between sibling classes and between fields of a class.
+# Standard deviations between variants of a class, and between fields of a class, by column.
 _CLASS_SPREAD = np.array([6, 6, 1, 1, 0.1, 0.4, 0.05, 3, 0.001, 0.0004, 3, 0.0, 0.0, 0.0, 0.02])
 _FIELD_SPREAD = np.array([9, 10, 2, 2, 0.15, 0.9, 0.12, 7, 0.004, 0.0012, 6, 0.2, 0.15, 0.05, 0.05])
 _LOWEST = np.array([-60, 0, 3, 3, 0.05, 0.05, 0.0, 15, 0.005, 0.0025, 30, 0.0, 0.4, 0.0, 0.4])
 _HIGHEST = np.array([365, 425, 60, 60, 3.5, 7.0, 0.95, 90, 0.05, 0.018, 75, 1.0, 1.8, 0.95, 1.0])
 _PIXEL_TO_FIELD = 0.4
 
-# Sentinel-2 bands B2 B3 B4 B5 B6 B7 B8 B8A B11 B12 of open water.
+# Reflectance of open water in the Sentinel-2 bands B2 B3 B4 B5 B6 B7 B8 B8A B11 B12.
 _WATER = np.array([0.05, 0.045, 0.03, 0.02, 0.015, 0.012, 0.01, 0.01, 0.005, 0.003], np.float32)
-# What dry leaves keep of the LAI, of the chlorophyll and of the water, and their brown pigments.
+# Shares of LAI, chlorophyll and water that dry leaves keep, and their brown pigments.
 _DRY_LAI, _DRY_CAB, _DRY_CW, _DRY_CBROWN = 0.4, 0.05, 0.15, 1.5
 _STRUCTURE, _HSPOT = 1.5, 0.15
 
 
 def draw_phenology(label, field, shift, class_separation, rng):
-    """Draw the phenology of every series, (n, 15) in the columns of `_ARCHETYPES`."""
+    """Draw the phenology of every series, (n, 15), with the columns of `_ARCHETYPES`."""
     n_classes, n_fields = label.max() + 1, field.max() + 1
     mean = _ARCHETYPES[np.arange(n_classes) % len(_ARCHETYPES)]
     mean = mean + _CLASS_SPREAD * rng.standard_normal(mean.shape)
@@ -48,7 +48,7 @@ def draw_phenology(label, field, shift, class_separation, rng):
 
 
 def canopies(day, params):
-    """Turn days (m,) and the phenologies (m, 15) into the variables of PROSAIL, (m, 11)."""
+    """Compute the variables of PROSAIL, (m, 11), from days (m,) and phenologies (m, 15)."""
     start, end, up, down, base, added, residue, cab, cw, cm, ala, psoil, rsoil = params.T[:13]
     # tanh is the logistic function without its overflow.
     rise = 0.5 + 0.5 * np.tanh((day - start) / (2.0 * up))
@@ -66,6 +66,6 @@ def canopies(day, params):
 
 
 def mix(bands, params):
-    """Shade the crowns of a canopy (m, 10) and add open water."""
+    """Shade the crowns of canopies (m, 10) and mix them with open water."""
     water, sunlit = params[:, 13:14], params[:, 14:15]
     return (1.0 - water) * sunlit * bands + water * _WATER

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def generators(random_state, n):
-    """Return `n` independent generators that leave NumPy's global generator alone."""
+    """Return `n` independent generators without using the global generator of NumPy."""
     if isinstance(random_state, np.random.RandomState):
         random_state = random_state.randint(2**32, size=4, dtype=np.uint32)
     return np.random.default_rng(random_state).spawn(n)

@@ -1,4 +1,4 @@
-"""Map of a scene: fields of one class, the pixels drawn in them, and smooth spatial trends."""
+"""Map of a scene: fields of one class each, the pixels in them, and smooth spatial trends."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ _SERIES_PER_FIELD = 15
 
 
 def draw_scene(n_series, n_classes, rng):
-    """Place the series in one-class fields: labels (n,), field of each (n,), positions (n, 2)."""
+    """Place the series in fields; return labels (n,), fields (n,) and positions (n, 2)."""
     n_fields = n_classes * max(1, round(n_series / (_SERIES_PER_FIELD * n_classes)))
     field_class = rng.permutation(np.arange(n_fields) % n_classes)
     field = rng.permutation(np.arange(n_series) % n_fields)
@@ -21,7 +21,7 @@ def draw_scene(n_series, n_classes, rng):
 
 
 def draw_trend(position, rng):
-    """Evaluate a random smooth function of the positions, (n,) within [-1, 1]."""
+    """Evaluate a random smooth function of the positions; values (n,) lie in [-1, 1]."""
     u, v = 2.0 * position.T / EXTENT - 1.0
     angle, phase = rng.uniform(0.0, 2.0 * np.pi, size=2)
     along = (np.cos(angle) * u + np.sin(angle) * v) / np.sqrt(2.0)

@@ -1,4 +1,4 @@
-"""Simulated series of a vegetation index over one season."""
+"""Simulated vegetation index series of one season."""
 
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -36,35 +36,39 @@ _YEAR_DAYS = 365.0
 def make_phenology(
     n_series=1000, *, n_dates=73, gaps=0.6, noise=0.03, priors=None, random_state=None
 ):
-    """Simulate a vegetation index over a year by double logistics [1]_ of known parameters.
+    """Simulate vegetation index series of one year from double logistics [1]_.
 
     Parameters
     ----------
     n_series : int, default=1000
         Number of series.
     n_dates : int, default=73
-        Number of dates, evenly spread over 365 days: the default is every five days.
+        Number of dates, spread evenly over 365 days. The default is one date every five days.
     gaps : float in [0, 1], default=0.6
-        Share of the dates that clouds hide. Clouds come in runs; every series keeps one date.
+        Share of the dates hidden by clouds, which persist over neighbouring dates. Every series
+        keeps at least one date.
     noise : float, default=0.03
         Standard deviation of the noise.
     priors : mapping of str to (float, float) or None, default=None
-        Bounds of the uniform distributions of the parameters that replace those of
-        `sklearn_sits.physics.double_logistic.PHENOLOGY_PRIORS`.
+        Bounds of the uniform distributions of the parameters. They replace those in
+        `sklearn_sits.physics.double_logistic.PHENOLOGY_PRIORS`; parameters that are not named
+        keep theirs.
     random_state : int, RandomState instance or None, default=None
-        Seed of the data. None takes fresh entropy; the global generators are never used.
+        Seed of the data. With None the data differ from call to call. The global generators are
+        never used.
 
     Returns
     -------
     X : ndarray of shape (n_series, n_dates, 2), float64
-        Packed series: day 0 to 365, and the index, NaN where hidden.
+        Packed series: the day, from 0 to 365, and the index, which is NaN where hidden.
     y : ndarray of shape (n_series, 6), float64
-        Minimum, maximum, start of season, maturity, senescence and end of season, in days.
+        Minimum and maximum of the index, then start of season, maturity, senescence and end of
+        season in days.
 
     Raises
     ------
     InvalidParameterError
-        A ValueError and TypeError: an argument is of the wrong type or out of range.
+        If an argument has the wrong type or is out of range. It is a ValueError and a TypeError.
     ValueError
         If a prior is unknown, or the priors allow no season.
 

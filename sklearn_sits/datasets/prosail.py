@@ -1,4 +1,4 @@
-"""Simulated reflectances of canopies of known traits."""
+"""Simulated reflectances of canopies with known traits."""
 
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -51,48 +51,51 @@ def make_prosail(
     as_frame=False,
     random_state=None,
 ):
-    """Simulate what a sensor sees of canopies of known traits, with PROSAIL.
+    """Simulate the reflectances of canopies with known traits by PROSAIL.
 
-    Leaf, canopy and soil are drawn from the distributions of [1]_, soils that would reflect more
-    light than they get left out, and seen under the sun and view
-    angles of Sentinel-2: the training data of a regression that needs no field measurements.
+    The leaf, canopy and soil variables follow the distributions in [1]_, without the soils that
+    would reflect more light than they receive. The sun and view angles are those of Sentinel-2. A
+    regression can train on these data without any field measurement.
 
     Parameters
     ----------
     n_samples : int, default=1000
         Number of canopies.
     sensor : str or Sensor, default="Sentinel-2A"
-        Sensor, by its name in `sklearn_sits.physics.SENSORS` or as an object.
+        Name of a sensor in `sklearn_sits.physics.SENSORS`, or a sensor of your own.
     bands : sequence of str or None, default=None
-        Its bands. None stands for those that look at the land surface.
+        Names of its bands. None selects the bands designed for the land surface.
     variables : "paper" or mapping of str to Prior, default="paper"
-        Distributions of the variables. A mapping replaces those of the variables that it names.
+        Distributions of the variables. "paper" takes them from [1]_; a mapping replaces the
+        distributions of the variables that it names.
     targets : sequence of str, default=("LAI", "Cab", "CCC", "CWC")
-        Columns of y: variables (N, Cab, Car, Cbrown, Cw, Cm, LAI, ALA, hspot, psoil, rsoil), or
-        chlorophyll CCC = LAI Cab (µg/cm² of ground), water CWC = LAI Cw and dry matter
-        CDMC = LAI Cm of the canopy (g/cm² of ground), fAPAR (direct sun) or fCover.
+        Columns of y. They may be variables (N, Cab, Car, Cbrown, Cw, Cm, LAI, ALA, hspot, psoil,
+        rsoil), contents of the canopy per ground area, which are chlorophyll CCC = LAI x Cab
+        (µg/cm²), water CWC = LAI x Cw and dry matter CDMC = LAI x Cm (g/cm²), or the fractions
+        fAPAR (in direct sunlight) and fCover.
     noise : float, default=0.01
-        Largest standard deviation, in reflectance, of the noise in the bands. That of a sample is
-        uniform between zero and this.
+        Largest standard deviation of the noise in reflectance. The standard deviation of each
+        sample is drawn uniformly between zero and this value.
     codistribution : bool, default=True
         Whether the ranges of the other variables narrow as the LAI grows.
     as_frame : bool, default=False
         Whether to return data frames with the names of bands, angles and targets.
     random_state : int, RandomState instance or None, default=None
-        Seed of the data. None takes fresh entropy; the global generators are never used.
+        Seed of the data. With None the data differ from call to call. The global generators are
+        never used.
 
     Returns
     -------
     X : ndarray or DataFrame of shape (n_samples, n_bands + 3), float64
-        Reflectances, then sun zenith, view zenith and relative azimuth in degrees. Noise makes
-        some reflectances of dark canopies negative.
+        Reflectances, then sun zenith, view zenith and relative azimuth in degrees. Some
+        reflectances of dark canopies are negative because of the noise.
     y : ndarray or DataFrame of shape (n_samples, n_targets), float64
         Traits without noise.
 
     Raises
     ------
     InvalidParameterError
-        A ValueError and TypeError: an argument is of the wrong type or out of range.
+        If an argument has the wrong type or is out of range. It is a ValueError and a TypeError.
     ValueError
         If a sensor, band, variable or target is unknown.
     ImportError

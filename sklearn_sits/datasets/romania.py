@@ -1,4 +1,4 @@
-"""A real Sentinel-2 time series of a forest in Romania, with its tree cover density."""
+"""Sentinel-2 time series of a forest in Romania, with its tree cover density."""
 
 from numbers import Integral
 
@@ -16,19 +16,19 @@ Pixels     2500 (50 rows and 50 columns of 20 m, 1 km by 1 km), EPSG:3035
 Dates      140 from 2015-08-01 to 2021-01-01, 32 to 34 a year from 2018 to 2020
 Bands      B3 (560 nm), B4 (665 nm), B8A (865 nm), B11 (1610 nm); surface reflectance, stored as
            integers and divided by 10000 here
-Clouds     the scene classification (SCL) of Sentinel-2. Only vegetation (4) and bare soil (5)
-           count as clear, 56 % of the acquisitions. "Unclassified" (7) is left out, as its NDVI
-           in summer lies 0.4 below that of the clear dates of the same pixel, and "water" (6),
-           as it only occurs from November to March and here means shadow. Undetected haze and
-           snow remain: a clear reflectance may exceed 0.5.
+Clouds     from the scene classification (SCL) of Sentinel-2. Only vegetation (4) and bare soil
+           (5) count as clear, which is 56 % of the acquisitions. "Unclassified" (7) is excluded
+           because its NDVI in summer is 0.4 lower than on the clear dates of the same pixel.
+           "Water" (6) is excluded because it occurs only from November to March and means shadow
+           here. Undetected haze and snow remain, so clear reflectances may exceed 0.5.
 Target     tree cover density of 2018 in percent, at 20 m
 
 The data come with the Python package nrt 0.2.1, (C) 2022 European Union (Joint Research Centre),
-under the EUPL 1.2. Contains modified Copernicus Sentinel data 2015-2021, which are free, full and
-open under the legal notice on the use of Copernicus Sentinel data and service information. The
+under the EUPL 1.2. They contain modified Copernicus Sentinel data 2015-2021, which are free, full
+and open under the legal notice on the use of Copernicus Sentinel data and service information. The
 tree cover density is a High Resolution Layer of the Copernicus Land Monitoring Service,
-(C) European Union, European Environment Agency, under the same full, free and open policy with
-the obligation to name the source.
+(C) European Union, European Environment Agency, under the same full, free and open policy, which
+requires users to name the source.
 
 References
 ----------
@@ -36,7 +36,7 @@ Dutrieux, L. and Viehweger, J. (2024). nrt: Operational monitoring of satellite 
 in Python. https://github.com/ec-jrc/nrt
 """
 _CLEAR_CLASSES = [4, 5]
-_LARGEST_COVER = 100  # above are the codes of "unclassifiable" and "outside"
+_LARGEST_COVER = 100  # larger values are the codes for "unclassifiable" and "outside"
 
 
 def _import_data():
@@ -50,7 +50,7 @@ def _import_data():
 
 
 def _select(dates, years):
-    """Return which dates fall in the years, (n_dates,) bool."""
+    """Return whether each date falls in the years, (n_dates,)."""
     if years is None:
         return np.ones(len(dates), dtype=bool)
     pair = (years, years) if isinstance(years, Integral) else tuple(years)
@@ -77,17 +77,18 @@ def _by_pixel(layer, kept):
 )
 @set_module("sklearn_sits.datasets")
 def load_romania(*, years=None, return_X_y=False):
-    """Load a Sentinel-2 time series of a forest in Romania and its tree cover density.
+    """Load Sentinel-2 time series of a forest in Romania and its tree cover density.
 
-    Nothing is downloaded: the data come with the optional package nrt [1]_. Each of the 2500
-    pixels of a map of 1 km by 1 km is a series of 4 bands at 20 m and up to 140 dates from
-    August 2015 to January 2021, of which 56 % are clear.
+    The data come with the optional package nrt [1]_, so nothing is downloaded. They are a map of
+    1 km by 1 km with 2500 pixels of 20 m. Each pixel is a series of 4 bands at up to 140 dates
+    from August 2015 to January 2021, of which 56 % are clear.
 
     Parameters
     ----------
     years : int, pair of int or None, default=None
-        Year, or first and last year, both included, of the dates to load. None: all. Outside of
-        2016 to 2020 there are few dates, and in 2021 pixels without a clear one.
+        Year of the dates to load, or the first and the last year, both included. None loads all
+        dates. There are few before 2016 and after 2020, and some pixels have no clear date in
+        2021.
     return_X_y : bool, default=False
         If True, return `data` and `target` only.
 
@@ -95,19 +96,20 @@ def load_romania(*, years=None, return_X_y=False):
     -------
     dataset : :class:`~sklearn.utils.Bunch`
         data : ndarray of shape (2500, n_dates, 7), float32
-            Packed series in the order of the rows of the map: date in days since 1970-01-01,
-            reflectances (mostly 0 to 0.6, NaN where not clear), easting and northing in metres
-            of EPSG:3035. As float32, positions are rounded to 0.5 m.
+            Packed series, row by row of the map: date in days since 1970-01-01, reflectances
+            (mostly 0 to 0.6, NaN where not clear), easting and northing in metres in EPSG:3035.
+            float32 rounds the positions to 0.5 m.
         target : ndarray of shape (2500,), float32
-            Tree cover density in percent, 0 to 100; NaN where not mapped (nowhere at present).
+            Tree cover density in percent, 0 to 100. It would be NaN for pixels that are not
+            mapped, of which there are none.
         dates : ndarray of shape (n_dates,), datetime64[D]
             Acquisition dates, ascending.
         feature_names : list of str
             Names of the channels of `data` after the date: four bands, "x" and "y".
         scl : ndarray of shape (2500, n_dates), uint8
-            Scene classification, before anything is left out.
+            Scene classification of all dates, clear or not.
         shape : tuple of int
-            Rows and columns: ``target.reshape(shape)`` is a map with north on top.
+            Numbers of rows and columns. ``target.reshape(shape)`` is a map with north at the top.
         x, y : ndarray of shape (50,), float64
             Eastings of the columns and northings of the rows, in metres.
         crs : str
@@ -115,15 +117,16 @@ def load_romania(*, years=None, return_X_y=False):
         DESCR : str
             Description, source and licence.
     (data, target) : tuple if `return_X_y` is True
+        The first two entries of the dataset.
 
     Raises
     ------
     ImportError
         If nrt is not installed.
     InvalidParameterError
-        A ValueError and TypeError: an argument is of the wrong type.
+        If an argument has the wrong type. It is a ValueError and a TypeError.
     ValueError
-        If `years` is not a year or a pair, or holds no date.
+        If `years` is neither a year nor a pair of years, or no date lies in these years.
 
     References
     ----------
@@ -146,7 +149,7 @@ def load_romania(*, years=None, return_X_y=False):
     dates = dates[kept]
 
     scl = _by_pixel(cube["SCL"], kept).astype(np.uint8)
-    # NaN is what nodata is read as.
+    # Nodata is read as NaN.
     values = np.stack([_by_pixel(cube[band], kept) for band in _BANDS], axis=-1) / np.float32(1e4)
     mask = np.isin(scl, _CLEAR_CLASSES)[..., None] & ~np.isnan(values)
     x, y = cube["x"].to_numpy(), cube["y"].to_numpy()

@@ -15,7 +15,7 @@ from sklearn_sits.datasets._scene import draw_scene, draw_trend
 from sklearn_sits.physics import Prosail
 
 _YEAR_START = 17532.0  # 2018-01-01, in days since 1970-01-01
-_BLOCK_VALUES = 2**22  # band values made at once: bounds the memory beyond X
+_BLOCK_VALUES = 2**22  # band values computed at once, which limits the memory in addition to X
 
 
 @validate_params(
@@ -57,14 +57,14 @@ def make_sits(
     dtype=np.float32,
     random_state=None,
 ):
-    """Make labelled satellite image time series of one year over a scene of 100 km by 100 km.
+    """Simulate labelled Sentinel-2 time series of one year over a scene of 100 km by 100 km.
 
-    Every series is a pixel of a field of one class. Its class, its field, its position and the
-    pixel itself set the dates and amplitudes of a double-logistic phenology [1]_ of leaf area and
-    chlorophyll, and the leaves, the leaf angles and the soil; PROSAIL
-    (:class:`~sklearn_sits.physics.Prosail`) turns them into the bands of Sentinel-2, under the
-    sun and the view of each date. A series is observed by one orbit, or by two where swaths
-    overlap, through clouds that come in runs, and with sensor noise and haze.
+    Every series is a pixel in a field of one class. The class, the field, the position and the
+    pixel itself determine the dates and amplitudes of a double-logistic phenology [1]_ of leaf
+    area and chlorophyll, as well as the leaves, the leaf angles and the soil. PROSAIL
+    (:class:`~sklearn_sits.physics.Prosail`) turns them into the bands of Sentinel-2 at the sun
+    and view angles of each date. One orbit observes a series, or two where swaths overlap. Clouds
+    hide some dates and persist over the next ones; the reflectances have sensor noise and haze.
 
     Parameters
     ----------
@@ -72,47 +72,50 @@ def make_sits(
         Number of series, at least `n_classes`.
     n_dates : int, default=60
         Number of dates of all orbits together, at least `n_orbits`. They are spread evenly over
-        2018, on whole days up to 365 dates.
+        2018, on whole days if there are at most 365.
     n_channels : int, default=10
-        Number of bands. Ten are B2, B3, B4, B5, B6, B7, B8, B8A, B11 and B12 of Sentinel-2;
-        other numbers are interpolated between them, in this order.
+        Number of bands. The ten bands are B2, B3, B4, B5, B6, B7, B8, B8A, B11 and B12 of
+        Sentinel-2. Another number of bands is interpolated between them, in this order.
     n_classes : int, default=5
-        Number of classes: up to ten land covers, crops first, and then siblings of these.
+        Number of classes. The first ten are land covers, beginning with crops; further classes
+        are variants of these.
     n_orbits : int, default=3
-        Number of orbits. They cut the scene into strips and share the dates in turn.
+        Number of orbits. Each observes a strip of the scene, and they take turns in the dates.
     cloud_cover : float in [0, 1], default=0.5
-        Mean share of cloudy acquisitions. It varies smoothly in space by up to a half of itself
-        or of its complement, whichever is smaller. Every series keeps one clear acquisition.
+        Mean share of cloudy acquisitions. It varies smoothly in space, by up to half of itself or
+        of its complement, whichever is smaller. Every series keeps at least one clear
+        acquisition.
     aligned : bool, default=False
-        If True, every series has the same `n_dates` dates, and NaN bands where its orbits do not
-        look. If False, every series has only the dates of its own orbits, in ascending order,
-        padded by NaN dates to the longest series.
+        If True, every series has the same `n_dates` dates, and its bands are NaN on the dates of
+        other orbits. If False, a series has only the dates of its own orbits, in ascending order,
+        and NaN dates fill it up to the length of the longest series.
     positions : bool, default=True
         Whether to append the easting and the northing, in metres, as two constant channels.
     spatial_drift : float, default=10.0
-        Largest shift of the phenology with position, in days.
+        Largest shift of the phenology over the scene, in days.
     noise : float, default=0.01
-        Standard deviation, in reflectance, of the sensor noise, and also of the haze.
+        Standard deviation of the sensor noise in reflectance, and also of the haze.
     class_separation : float, default=1.0
-        Factor on the differences between classes. With 0 the classes are alike.
+        Factor on the differences between classes. With 0 all classes are alike.
     dtype : {np.float32, np.float64}, default=np.float32
-        Type of `X`. The values are computed in single precision either way.
+        Type of `X`. The values are computed in single precision in either case.
     random_state : int, RandomState instance or None, default=None
-        Seed of the data. None takes fresh entropy; the global generator is never used.
+        Seed of the data. With None the data differ from call to call. The global generators are
+        never used.
 
     Returns
     -------
     X : ndarray of shape (n_series, width, 1 + n_channels + 2 * positions)
-        Packed series: the date in days since 1970-01-01, reflectances in about 0 to 0.7, and
-        positions in [0, 100000). Bands are NaN where not observed, all channels at padding.
-        `width` is `n_dates` if `aligned`, otherwise the length of the longest series.
+        Packed series: the date in days since 1970-01-01, reflectances from 0 to about 0.7, and
+        positions in [0, 100000). Bands are NaN where not observed; all channels are NaN in
+        padding. `width` is `n_dates` if `aligned`, otherwise the length of the longest series.
     y : ndarray of shape (n_series,), int64
-        Labels in 0 to `n_classes - 1`, all present, in fields of about 15 series each.
+        Labels from 0 to `n_classes - 1`. Every class occurs, in fields of about 15 series each.
 
     Raises
     ------
     InvalidParameterError
-        A ValueError and TypeError: an argument is of the wrong type or out of range.
+        If an argument has the wrong type or is out of range. It is a ValueError and a TypeError.
     ValueError
         If `n_classes` exceeds `n_series`, or `n_orbits` exceeds `n_dates`.
 
@@ -123,7 +126,7 @@ def make_sits(
 
     Examples
     --------
-    Series of a field are alike, so cross-validate over blocks of space, here of 20 km:
+    Series of the same field are alike, so cross-validate over spatial blocks, here of 20 km:
 
     >>> from sklearn_sits.datasets import make_sits
     >>> X, y = make_sits(n_series=200, random_state=0)

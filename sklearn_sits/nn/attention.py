@@ -167,17 +167,17 @@ class MultiTimeAttention(nn.Module):
         logits = self.logits(times)
         with torch.no_grad():
             top = logits.amax(1, keepdim=True)
-            spread = (top - logits.amin(1, keepdim=True)).amax()
+            logit_range = (top - logits.amin(1, keepdim=True)).amax()
         observed = mask.sum(-1, keepdim=True) > 0
-        if spread > _MAX_RANGE[logits.dtype]:
+        if logit_range > _MAX_RANGE[logits.dtype]:
             return _masked_softmax(logits, values, mask, index), observed
         weights = torch.exp(logits - top)
         if index is None:
             total, sums = mask @ weights.T, values @ weights.T
         else:
             # The backward pass of an embedding adds in one sweep, that of indexing sorts.
-            own = nn.functional.embedding(index, weights.T)
-            sums = torch.bmm(torch.cat([mask, values], dim=1), own)
+            slot_weights = nn.functional.embedding(index, weights.T)
+            sums = torch.bmm(torch.cat([mask, values], dim=1), slot_weights)
             total, sums = sums.split([mask.shape[1], values.shape[1]], dim=1)
         # A quotient, not a product with the reciprocal: the square of a tiny total, in the gradient
         # of the latter, underflows.
@@ -190,12 +190,12 @@ def _masked_softmax(logits, values, mask, index):
     rows = max(1, _CHUNK_ELEMENTS // (logits.shape[0] * values.shape[2] * mask.shape[1]))
     for start in range(0, len(values), rows):
         part = slice(start, start + rows)
-        own = logits[None] if index is None else logits.T[index[part]].transpose(1, 2)
+        slot_logits = logits[None] if index is None else logits.T[index[part]].transpose(1, 2)
         seen = mask[part, :, None] > 0  # (n, 1 or c, 1, t)
-        own = own[:, None].masked_fill(~seen, -torch.inf)
-        top = own.amax(-1, keepdim=True)
+        slot_logits = slot_logits[:, None].masked_fill(~seen, -torch.inf)
+        top = slot_logits.amax(-1, keepdim=True)
         # A series without observation has no largest logit; its weights are all zero.
-        relative = own - torch.where(top == -torch.inf, 0.0, top)
+        relative = slot_logits - torch.where(top == -torch.inf, 0.0, top)
         weights = torch.exp(relative.clamp_min(-_MAX_RANGE[logits.dtype])) * seen
         total = weights.sum(-1)
         sums = torch.matmul(weights, values[part, :, :, None]).squeeze(-1)

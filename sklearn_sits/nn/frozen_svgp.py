@@ -3,10 +3,12 @@
 import torch
 from torch import nn
 
-__all__ = ["LOG_FLOOR", "FrozenSVGP"]
+__all__ = ["LOG_FLOOR", "VARIANCE_FLOOR", "FrozenSVGP"]
 
 # Floor of the logarithm of the kernel, far below rounding: squares and gradients stay normal.
 LOG_FLOOR = {torch.float32: -30.0, torch.float64: -200.0}
+# Rounding of float32 can make a small variance negative; its root has a gradient.
+VARIANCE_FLOOR = 1e-6
 
 
 class FrozenSVGP(nn.Module):
@@ -23,7 +25,7 @@ class FrozenSVGP(nn.Module):
     left : tensor of shape (L * M, 2d + 1)
         [x, x^2, 1] times its transpose is the logarithm of k, for all L processes.
     projection : tensor of shape (L, M + 1, M)
-        P^T, and in the last row what gives the mean.
+        P^T, and in the last row the factors of the mean.
     sign : tensor of shape (L, 1, M)
         Signs of the eigenvalues.
     mean, variance : tensor of shape (L, 1)
@@ -55,4 +57,4 @@ class FrozenSVGP(nn.Module):
         product = torch.bmm(self.projection, kernel.unflatten(0, (len(self.sign), -1)))
         mean = self.mean + product[:, -1]
         excess = torch.bmm(self.sign, product[:, :-1].square_()).squeeze(1)
-        return mean, (self.variance + excess).clamp_min(1e-6)
+        return mean, (self.variance + excess).clamp_min(VARIANCE_FLOOR)

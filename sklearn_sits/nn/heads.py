@@ -1,5 +1,7 @@
 """Classification heads: from a representation to class probabilities, with their losses."""
 
+import math
+
 import torch
 from torch import nn
 from torch.quasirandom import SobolEngine
@@ -7,7 +9,7 @@ from torch.quasirandom import SobolEngine
 from sklearn_sits.nn.layers import Dropout, linear, reset_linear
 from sklearn_sits.nn.svgp import SVGP
 
-__all__ = ["MLPHead", "SVGPHead"]
+__all__ = ["Head", "MLPHead", "SVGPHead"]
 
 # Latent values of a series drawn at a time: those of 1024 stay in the processor's cache. Not fewer
 # of more series, for sums would then round differently.
@@ -16,7 +18,88 @@ _DRAWN_VALUES = 256
 _SAFE_EXPONENT = 80.0
 
 
-class SVGPHead(nn.Module):
+class Head(nn.Module):
+    """Classification head (abstract).
+
+    A subclass computes `nll` and `predict_log_proba`; the other methods have defaults.
+    """
+
+    def reset(self, z, labels, weight, generator):
+        """Draw the parameters, or fit them to a sample.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+            Representation of a sample of the training series.
+        labels : int64 tensor of shape (n,)
+            Their classes.
+        weight : tensor of shape (n,)
+            Their weights.
+        generator : torch.Generator
+            Source of randomness.
+        """
+
+    def nll(self, z, labels):
+        """Compute the negative log-likelihood, or its expectation.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+            Representation.
+        labels : int64 tensor of shape (n,)
+            Classes.
+
+        Returns
+        -------
+        nll : tensor of shape (n,)
+        """
+        raise NotImplementedError
+
+    def kl(self):
+        """Compute the divergence of the parameters from their prior, 0 if they have none.
+
+        Returns
+        -------
+        kl : tensor of shape () or float
+        """
+        return 0.0
+
+    def freeze(self):
+        """Compute once the factors that predictions need of the parameters.
+
+        The parameters do not change afterwards.
+        """
+
+    def predict_log_proba(self, z):
+        """Compute the logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+            Representation.
+
+        Returns
+        -------
+        log_probabilities : tensor of shape (n, C)
+        """
+        raise NotImplementedError
+
+    def predict_proba(self, z):
+        """Compute the class probabilities.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+            Representation.
+
+        Returns
+        -------
+        probabilities : tensor of shape (n, C)
+        """
+        return self.predict_log_proba(z).exp()
+
+
+class SVGPHead(Head):
     r"""Latent Gaussian processes, mixed linearly and passed through a softmax.
 
     f = A g with one latent process g_l per class and a learned mixing A; p(y = c | f) is
@@ -38,9 +121,6 @@ class SVGPHead(nn.Module):
         Draws for the predictive probabilities.
     """
 
-    # Variational parameters need larger steps than the layers before them.
-    rate = 10.0
-
     def __init__(self, n_features, n_classes, n_inducing, n_draws=4, n_predictive=128):
         super().__init__()
         self.gp = SVGP(n_features, n_inducing, n_classes)
@@ -50,21 +130,21 @@ class SVGPHead(nn.Module):
         # The same for every series: probabilities depend on nothing else in the batch.
         self.register_buffer("base_draws", torch.zeros(n_predictive, n_classes))
 
-    def reset(self, inducing_points, lengthscale, z, labels, weight, generator):
+    def reset(self, z, labels, weight, generator, inducing_points, lengthscale):
         """Start from inducing points and labels.
 
         Parameters
         ----------
+        z : tensor of shape (n, d)
+            Representation of a sample of the training series.
+        labels : int64 tensor of shape (n,)
+            Their classes.
+        weight : tensor of shape (n,)
+            Their weights.
         inducing_points : tensor of shape (M, d)
             Inducing points, in the space of the representation.
         lengthscale : tensor of shape (d,)
             Length-scales.
-        z : tensor of shape (n, d)
-            Sample of the training representation.
-        labels : int64 tensor of shape (n,)
-            Its classes.
-        weight : tensor of shape (n,)
-            Its weights.
         generator : torch.Generator
             Source of randomness.
         """
@@ -94,6 +174,8 @@ class SVGPHead(nn.Module):
         """
         mean, variance = self.gp(z)
         # Shared by the series of a batch, so that a weight of two equals a repetition.
+        # Draws for each series did not train better: on California, the accuracy changed by 0.2
+        # and its standard error is 0.3 points.
         half = torch.randn(
             (self.n_draws // 2, len(mean), 1),
             generator=self.generator,
@@ -102,8 +184,8 @@ class SVGPHead(nn.Module):
         )
         latent = mean + variance.sqrt() * torch.cat([half, -half])
         f = torch.matmul(self.mixing, latent)  # (draws, C, n)
-        own = f.gather(1, labels.expand(len(f), 1, -1)).squeeze(1)
-        return (torch.logsumexp(f, dim=1) - own).mean(0)
+        label_logit = f.gather(1, labels.expand(len(f), 1, -1)).squeeze(1)
+        return (torch.logsumexp(f, dim=1) - label_logit).mean(0)
 
     def kl(self):
         """Compute the divergence term of the evidence lower bound.
@@ -125,25 +207,49 @@ class SVGPHead(nn.Module):
         -------
         probabilities : tensor of shape (n, C)
         """
+        parts, is_small = self._draw_latent(z)
+        total = 0.0
+        for latent in parts:
+            odds = (latent if is_small else latent.sub_(latent.amax(1, keepdim=True))).exp_()
+            total = total + odds.mul_(odds.sum(1, keepdim=True).reciprocal()).sum(0)
+        return total.T / len(self.base_draws)
+
+    def predict_log_proba(self, z):
+        """Compute the logarithms of the predictive probabilities, finite where these underflow.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+
+        Returns
+        -------
+        log_probabilities : tensor of shape (n, C)
+        """
+        parts, _ = self._draw_latent(z)
+        logs = [latent.log_softmax(1).logsumexp(0) for latent in parts]
+        return torch.stack(logs).logsumexp(0).T - math.log(len(self.base_draws))
+
+    def _draw_latent(self, z):
+        """Return the latent values, parts of the draws at a time, and if their size is small."""
         mean, variance = self.gp(z)
-        n_draws = len(self.base_draws)
         # f = A (mean + std * draw), of all draws in one product.
         left = torch.cat(
-            [self.mixing * self.base_draws[:, None], self.mixing.expand(n_draws, -1, -1)], dim=2
+            [
+                self.mixing * self.base_draws[:, None],
+                self.mixing.expand(len(self.base_draws), -1, -1),
+            ],
+            dim=2,
         )
         std = variance.sqrt()
         right = torch.cat([std, mean])
-        reach = mean.abs() + std * self.base_draws.abs().max()
-        is_small = (self.mixing.abs() @ reach).max() < _SAFE_EXPONENT
-        total = 0.0
-        for part in left.split(max(1, _DRAWN_VALUES // len(self.mixing))):
-            latent = (part.flatten(0, 1) @ right).unflatten(0, part.shape[:2])
-            odds = (latent if is_small else latent.sub_(latent.amax(1, keepdim=True))).exp_()
-            total = total + odds.mul_(odds.sum(1, keepdim=True).reciprocal()).sum(0)
-        return total.T / n_draws
+        largest = mean.abs() + std * self.base_draws.abs().max()
+        is_small = (self.mixing.abs() @ largest).max() < _SAFE_EXPONENT
+        parts = left.split(max(1, _DRAWN_VALUES // len(self.mixing)))
+        latent = ((part.flatten(0, 1) @ right).unflatten(0, part.shape[:2]) for part in parts)
+        return latent, is_small
 
     def freeze(self):
-        """Compute once what predictions need of the parameters, which then change no more."""
+        """Compute once the factors that predictions need of the parameters."""
         self.gp = self.gp.freeze()
 
     def latent(self, z):
@@ -161,7 +267,7 @@ class SVGPHead(nn.Module):
         return (self.mixing @ mean).T, (self.mixing.square() @ variance).sqrt().T
 
 
-class MLPHead(nn.Module):
+class MLPHead(Head):
     """Activation, dropout and a linear layer with a softmax.
 
     Parameters
@@ -174,18 +280,22 @@ class MLPHead(nn.Module):
         Probability to drop a unit in training.
     """
 
-    rate = 1.0
-
     def __init__(self, n_features, n_classes, dropout):
         super().__init__()
         self.dropout = Dropout(dropout)
         self.linear = linear(n_features, n_classes)
 
-    def reset(self, generator):
+    def reset(self, z, labels, weight, generator):
         """Draw the parameters.
 
         Parameters
         ----------
+        z : tensor of shape (n, d)
+            Representation of a sample of the training series (not used).
+        labels : int64 tensor of shape (n,)
+            Their classes (not used).
+        weight : tensor of shape (n,)
+            Their weights (not used).
         generator : torch.Generator
             Source of randomness.
         """
@@ -205,17 +315,18 @@ class MLPHead(nn.Module):
         """
         return nn.functional.cross_entropy(self._logits(z), labels, reduction="none")
 
-    def kl(self):
-        """Return zero: there is no prior.
+    def predict_log_proba(self, z):
+        """Compute the logarithms of the class probabilities.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
 
         Returns
         -------
-        kl : float
+        log_probabilities : tensor of shape (n, C)
         """
-        return 0.0
-
-    def freeze(self):
-        """Do nothing: predictions use the parameters as they are."""
+        return self._logits(z).log_softmax(1)
 
     def predict_proba(self, z):
         """Compute class probabilities.

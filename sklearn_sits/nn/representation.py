@@ -38,33 +38,34 @@ class SeriesRepresentation(nn.Module):
         self.embedding = embedding
         self.spatial = spatial
         self.date_dropout = date_dropout
+        self.n_features = embedding.n_features
         self.generator = None
         self.register_buffer("start", torch.zeros(()))
         self.register_buffer("span", torch.ones(()))
         self.register_buffer("mean", torch.zeros(n_channels, 1))
         self.register_buffer("scale", torch.ones(n_channels, 1))
 
-    def reset(self, batch, weight, generator):
+    def reset(self, batch, date_range, weight, generator):
         """Initialise every part on a sample of the training series.
 
         Parameters
         ----------
         batch : dict of tensors
             Arguments of `forward`.
+        date_range : sequence of two floats
+            First and last reference date, in days; NaN if nothing was observed.
         weight : tensor of shape (n,)
             Weights of the series.
         generator : torch.Generator
             Source of randomness.
         """
-        dates, values, mask = batch["dates"], batch["values"], batch["mask"]
-        index = batch.get("index")
+        values, mask = batch["values"], batch["mask"]
+        first, last = date_range
         with torch.no_grad():
-            seen = mask.sum(1).gt(0)  # (n, t)
-            used = (dates.expand(len(values), -1) if index is None else dates[index])[seen]
-            if used.numel():
-                self.start.copy_(used.min())
-                span = used.max() - used.min()
-                self.span.copy_(torch.where(span > 0, span, 1.0))
+            # Without any observation, every date is as good as another.
+            if first == first:
+                self.start.fill_(first)
+                self.span.fill_(last - first if last > first else 1.0)
             mean, scale = _weighted_moments(values, mask, weight.double())
             self.mean.copy_(mean[:, None])
             # Rounding alone gives a constant channel a deviation, not to be magnified.

@@ -7,12 +7,17 @@ from gpytorch.variational import CholeskyVariationalDistribution
 from linear_operator.utils.cholesky import psd_safe_cholesky
 from torch import nn
 
-from sklearn_sits.nn.frozen_svgp import LOG_FLOOR, FrozenSVGP
+from sklearn_sits.nn.frozen_svgp import LOG_FLOOR, VARIANCE_FLOOR, FrozenSVGP
 
 __all__ = ["SVGP"]
 
-# Added to the diagonal of the inducing covariance, relative to the output scale.
+# Added to the diagonal of the inducing covariance, relative to the output scale. It bounds the
+# condition number, so that the inverse factor has four of the seven digits of float32.
 _JITTER = 1e-4
+# Start of q(u), chosen by the log-loss of short trainings: a ridge of ten observations, standard
+# deviations of 0.3, and a prior standard deviation of exp(1/2), about that of logits that tell
+# classes apart. Training changes all of them.
+_RIDGE, _START_STD, _START_VARIANCE = 10.0, 0.3, torch.e
 
 
 class SVGP(nn.Module):
@@ -81,17 +86,18 @@ class SVGP(nn.Module):
             self.kernel.base_kernel.lengthscale = lengthscale.expand_as(
                 self.kernel.base_kernel.lengthscale
             )
-            self.kernel.outputscale = torch.full_like(self.kernel.outputscale, torch.e)
+            self.kernel.outputscale = torch.full_like(self.kernel.outputscale, _START_VARIANCE)
             m = inducing_points.shape[0]
             chol = self.variational.chol_variational_covar
-            chol.copy_(0.3 * torch.eye(m, dtype=chol.dtype, device=chol.device).expand_as(chol))
+            eye = torch.eye(m, dtype=chol.dtype, device=chol.device)
+            chol.copy_(_START_STD * eye.expand_as(chol))
             # All processes are alike at this point: one of them gives the whitened features.
             left, offset, projection = self._factors(z)
             features = (
                 _log_kernel(z, left, offset).exp()[:, :m].double() @ projection[0, :, :m].double()
             )
             weighted = features * weight[:, None].double()
-            ridge = 10.0 * torch.eye(m, dtype=torch.float64, device=z.device)
+            ridge = _RIDGE * torch.eye(m, dtype=torch.float64, device=z.device)
             mean = torch.linalg.solve(weighted.T @ features + ridge, weighted.T @ target.double())
             self.variational.variational_mean.copy_(mean.T)
 
@@ -114,10 +120,10 @@ class SVGP(nn.Module):
         sign[-1] = 0
         mean, excess = _Marginals.apply(log_kernel, projection, sign)
         variance = self.kernel.outputscale[:, None] + excess
-        return mean + self.mean[:, None], variance.clamp_min(1e-6)
+        return mean + self.mean[:, None], variance.clamp_min(VARIANCE_FLOOR)
 
     def freeze(self):
-        """Compute what the marginals need of the parameters.
+        """Compute the factors of the marginals.
 
         Returns
         -------
@@ -151,7 +157,7 @@ class SVGP(nn.Module):
         return 0.5 * (chol.square().sum() + mean.square().sum() - mean.numel()) - log_det
 
     def _factors(self, z):
-        """Factors of the logarithm of the cross-covariance, and what to multiply the latter by.
+        """Factors of the logarithm of the cross-covariance, and of its product.
 
         They have the precision of z. The logarithm is [x, x^2] left^T + offset, with left
         (L * M, 2d) and offset (L * M,). The product with the projection (L, M, 2M + 1) is

@@ -6,11 +6,11 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
-from sklearn_sits._warnings import warn_user
+from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.nn.gridding import drop_gaps
 from sklearn_sits.phenology.model import SeasonModel, parameter_bounds
@@ -26,9 +26,10 @@ from sklearn_sits.phenology.seasons import (
 from sklearn_sits.phenology.training import SeasonTraining
 from sklearn_sits.physics.double_logistic import PHENOLOGY
 from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
+from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
 from sklearn_sits.series.checks import check_sits
-from sklearn_sits.series.date_range import find_date_range
+from sklearn_sits.series.coverage import note_coverage
 from sklearn_sits.vae.base import BaseVAERegressor
 from sklearn_sits.vae.draws import draw_normal
 
@@ -67,7 +68,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
         in `sklearn_sits.physics.double_logistic.PHENOLOGY_PRIORS`: minimum, amplitude,
         start_of_season (day of the season), growth, plateau, decline (days).
     noise : float, default=0.05
-        Largest standard deviation of the noise in simulated series.
+        Largest standard deviation of the noise in simulations.
     n_hidden : int, default=64
         Units of the layers of the encoder.
     n_blocks : int, default=2
@@ -77,15 +78,16 @@ class PhenologyVAERegressor(BaseVAERegressor):
     max_iter : int, default=400
         Training steps on X, unless `objective="simulations"`.
     batch_size : int, default=128
-        Series per step on X; four times as many simulations.
+        Observations per training step; four times as many simulations.
     learning_rate : float, default=4e-3
         Start of the learning rate, a quarter of it on X; it falls as a cosine.
     n_mc_samples : int, default=16
-        Draws of the parameters per series in X.
+        Draws of the latents per observation in a training step.
     kl_weight : float, default=0.5
         Weight of the divergence.
     random_state : int, RandomState instance or None, default=None
-        Seed of simulations, weights, batches and draws.
+        Seed of all random numbers. The same seed gives the same result on the same device; the
+        global generators are not touched.
     device : str or torch.device, default="auto"
         "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
     verbose : int, default=0
@@ -101,6 +103,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
         Date of day 0 of the season.
     date_range_ : float64 ndarray of shape (2,)
         First and last date with an observation, in days as in X.
+    value_range_ : float64 ndarray of shape (n_channels, 2)
+        Smallest and largest value of each channel, the date included.
     units_ : dict of str to str
         Unit of each target, empty where it has none.
     n_iter_ : int
@@ -135,8 +139,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
     --------
     >>> from sklearn_sits import PhenologyVAERegressor
     >>> from sklearn_sits.datasets import make_phenology
-    >>> X, y = make_phenology(500, random_state=0)
-    >>> model = PhenologyVAERegressor("maturity", pretrain_iter=300, random_state=0).fit(X)
+    >>> X, y = make_phenology(200, random_state=0)
+    >>> model = PhenologyVAERegressor("maturity", pretrain_iter=150, random_state=0).fit(X)
     >>> day, std = model.predict(X, return_std=True)
     >>> bool(model.score(X, y[:, 3]) > 0.8)
     True
@@ -144,10 +148,10 @@ class PhenologyVAERegressor(BaseVAERegressor):
 
     _parameter_constraints = {
         **BaseVAERegressor._parameter_constraints,
-        "channel": [Integral],
-        "season_start": [Interval(Real, None, None, closed="neither"), None],
+        "channel": [NumberInterval(Integral, None, None, closed="neither")],
+        "season_start": [NumberInterval(Real, None, None, closed="neither"), None],
         "priors": [StrOptions({"wide"}), Mapping],
-        "noise": [Interval(Real, 0, 1, closed="both")],
+        "noise": [NumberInterval(Real, 0, 1, closed="both")],
     }
 
     def __init__(
@@ -215,7 +219,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
         slots = season_slots(packed[usable], *self._season_cut)
         days, values, seen = map(torch.from_numpy, slots)
-        self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
+        parameters = read_parameters(self)
+        self._module_params = {"n_hidden": parameters.n_hidden, "n_blocks": parameters.n_blocks}
         module = self._build_module()
         module.low, module.high = parameter_bounds(priors)
         training = SeasonTraining(
@@ -230,7 +235,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
         self.history_ = training.fit()
         self.n_iter_ = self.history_[-1]["step"]
         self.units_ = {variable.name: variable.unit for variable in PHENOLOGY}
-        self.date_range_ = find_date_range(packed)
+        note_coverage(self, packed)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
 
@@ -284,10 +289,12 @@ class PhenologyVAERegressor(BaseVAERegressor):
             for rows in np.array_split(empty, -(-len(empty) // _MAX_PATTERNS) or 1)
         )
         if n_empty:
-            warn_user(
-                f"{n_empty} of {len(packed)} series have no observation of channel "
+            warn_counted(
+                "{empty} of {total} series have no observation of channel "
                 f"{self._channel} within the season, {self._describe_season()}.",
                 DataQualityWarning,
+                empty=n_empty,
+                total=len(packed),
             )
 
     def reconstruct(self, X, dates=None):

@@ -5,7 +5,7 @@ from numbers import Real
 import numpy as np
 from sklearn.utils import gen_batches
 
-from sklearn_sits._warnings import warn_user
+from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.physics import Prior
 from sklearn_sits.physics.double_logistic import LAST_DAY, PHENOLOGY, PHENOLOGY_PRIORS
@@ -146,12 +146,8 @@ def check_index(X, channel, is_regular, *, strict):
 
     Parameters
     ----------
-    X : ndarray of shape (n, n_dates, n_channels)
-        Packed array, checked.
-    channel : int
-        Position of the vegetation index.
-    is_regular : bool
-        Whether the dates in [0, 1] stand for a year.
+    X, channel, is_regular
+        See :func:`season_slots`.
     strict : bool
         Whether to refuse values that cannot be an index. Otherwise they count as not observed.
 
@@ -184,11 +180,13 @@ def check_index(X, channel, is_regular, *, strict):
             f"{largest:g}. Divide integers by their scale, 10000 for many products, and write NaN "
             "where the index is not valid."
         )
-    warn_user(
-        f"{n_values} values of channel {channel} of X count as not observed, because a vegetation "
-        f"index lies within about -1 and 1, and they are up to {largest:g}. The first one is in "
-        f"series {first}.",
+    warn_counted(
+        "{values} values of the vegetation index count as not observed, because it lies within "
+        "about -1 and 1, and their magnitude is above {limit}.",
         DataQualityWarning,
+        detail=f"The first one is in series {first}, the largest is {largest:g}.",
+        values=n_values,
+        limit=round(limit),
     )
 
 

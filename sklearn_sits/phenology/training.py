@@ -67,12 +67,8 @@ class SeasonTraining(AutoEncoderTraining):
         See :class:`PhenologyVAERegressor`.
     noise : float
         See :class:`PhenologyVAERegressor`.
-    settings : TrainingSettings
-        See :class:`PhenologyVAERegressor`.
-    generator : torch.Generator
-        Source of randomness, on the CPU.
-    device : torch.device
-        Where to train.
+    settings, generator, device
+        See :class:`AutoEncoderTraining`.
     """
 
     observed_rate = 1 / 4
@@ -83,18 +79,7 @@ class SeasonTraining(AutoEncoderTraining):
         self._days, self._seen = cross_patterns(patterns[0], patterns[2], _PATTERNS, generator)
 
     def fit(self):
-        """Train.
-
-        Returns
-        -------
-        history : list of dict
-            Per 100 steps: step, phase, and the mean of each part of the loss.
-
-        Raises
-        ------
-        FloatingPointError
-            If the training diverges.
-        """
+        """See :meth:`AutoEncoderTraining.run`."""
         with self._make_bar() as bar:
             history = self.run(bar)
         self.module.cpu()

@@ -1,4 +1,4 @@
-"""Canopy reflectance in PyTorch: PROSAIL and the sensors that see it."""
+"""Canopy reflectance in PyTorch: PROSAIL, and the sensors whose bands it computes."""
 
 from sklearn_sits.physics.distributions import TruncatedNormal
 from sklearn_sits.physics.prosail import Prosail

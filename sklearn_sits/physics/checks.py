@@ -9,8 +9,12 @@ from sklearn_sits.physics.variables import Variable
 
 __all__ = ["check_degrees", "check_values"]
 
+_ADVICE = "; check=False accepts any"
 
-def check_values(values: Tensor, name: str, columns: tuple[Variable, ...]) -> None:
+
+def check_values(
+    values: Tensor, name: str, columns: tuple[Variable, ...], advice: str = _ADVICE
+) -> None:
     """Check type, last dimension and bounds of an input.
 
     Parameters
@@ -20,7 +24,9 @@ def check_values(values: Tensor, name: str, columns: tuple[Variable, ...]) -> No
     name : str
         Its name, for messages.
     columns : tuple of Variable
-        What its last dimension holds.
+        Variables along the last dimension.
+    advice : str
+        End of the message, after a semicolon.
 
     Raises
     ------
@@ -50,17 +56,21 @@ def check_values(values: Tensor, name: str, columns: tuple[Variable, ...]) -> No
             if not column.low - slack <= value <= column.high + slack:
                 raise ValueError(
                     f"{name} contains {column.name} = {value:.6g} {column.unit}".rstrip()
-                    + f", expected {column.low:g} to {column.high:g}; check=False accepts any."
+                    + f", expected {column.low:g} to {column.high:g}{advice}."
                 )
 
 
-def check_degrees(geometry: Tensor) -> None:
+def check_degrees(geometry: Tensor, name: str = "geometry", advice: str = _ADVICE) -> None:
     """Check that angles do not look like radians.
 
     Parameters
     ----------
     geometry : Tensor of shape (..., 3)
         Sun zenith, view zenith and relative azimuth.
+    name : str, default="geometry"
+        Its name, for messages.
+    advice : str
+        End of the message, after a semicolon.
 
     Raises
     ------
@@ -72,6 +82,6 @@ def check_degrees(geometry: Tensor) -> None:
     sun, view, azimuth = geometry.detach().abs().reshape(-1, 3).amax(0).tolist()
     if 0 < sun <= math.pi / 2 and view <= math.pi / 2 and azimuth <= 2 * math.pi:
         raise ValueError(
-            f"geometry must be in degrees: no sun zenith is above {sun:.3g} and no azimuth above "
-            f"{azimuth:.3g}, which look like radians; check=False accepts any."
+            f"{name} must have angles in degrees: no sun zenith is above {sun:.3g} and no azimuth "
+            f"above {azimuth:.3g}, which look like radians{advice}."
         )

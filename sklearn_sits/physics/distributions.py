@@ -176,24 +176,37 @@ class _Quantile(torch.autograd.Function):
 class TruncatedNormal(Distribution):
     r"""Normal distribution with mean `loc`, truncated to [`low`, `high`].
 
-    Everything is computed in float64 and returned in the type of the parameters: float32 does
-    not resolve an interval that is narrow or far from the mean. Integrals are Gauss-Legendre
-    sums over the part of the interval that has any mass, which holds in every regime, from
-    nearly uniform to concentrated at a bound, and is differentiable in all parameters.
+    All computations run in float64, because float32 cannot resolve an interval that is narrow or
+    far from the mean. Results have the type of the parameters. Integrals are Gauss-Legendre sums
+    over the part of the interval that carries the probability. They are accurate whether the
+    distribution is nearly uniform or concentrated at a bound, and differentiable in all
+    parameters.
 
     Parameters
     ----------
     loc, scale : tensor or float
-        Mean and standard deviation before truncation. They are broadcast with the bounds.
+        Mean and standard deviation before truncation. They broadcast with the bounds.
     low, high : tensor or float
         Bounds, finite.
     validate_args : bool or None, default=None
-        Whether to check the parameters, by default that of torch.
+        Whether to check the parameters. None follows the setting of
+        `torch.distributions.Distribution`.
 
     Raises
     ------
     ValueError
-        If a parameter is not finite, `scale` not positive or `low` not less than `high`.
+        If a parameter is not finite, `scale` is not positive or `low` is not below `high`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_sits.physics import TruncatedNormal
+    >>> lai = TruncatedNormal(loc=2.0, scale=3.0, low=0.0, high=15.0)
+    >>> print(f"{lai.mean:.3f} {lai.stddev:.3f} {lai.cdf(torch.tensor(2.0)):.3f}")
+    3.282 2.189 0.331
+    >>> draws = lai.rsample((1000,), generator=torch.Generator().manual_seed(0))
+    >>> bool(draws.min() >= 0) and bool(draws.max() <= 15)
+    True
     """
 
     arg_constraints = {
@@ -234,9 +247,9 @@ class TruncatedNormal(Distribution):
         Parameters
         ----------
         batch_shape : torch.Size
-            Shape that the one of this distribution is expanded to.
+            New batch shape.
         _instance : TruncatedNormal, default=None
-            Object to fill, for subclasses with other arguments.
+            Object to fill; subclasses whose `__init__` takes other arguments pass one.
 
         Returns
         -------
@@ -251,12 +264,12 @@ class TruncatedNormal(Distribution):
 
     @constraints.dependent_property(is_discrete=False, event_dim=0)
     def support(self):
-        """Constraint: the interval [low, high]."""
+        """Interval [low, high], as a constraint of torch."""
         return constraints.interval(self.low, self.high)
 
     @property
     def mode(self):
-        """Value of the largest density, a tensor of the batch shape."""
+        """Value with the largest density, a tensor of the batch shape."""
         return self.loc.clamp(self.low, self.high)
 
     @property
@@ -289,12 +302,12 @@ class TruncatedNormal(Distribution):
         Parameters
         ----------
         value : tensor, broadcastable to the batch shape
-            Outside of the support as well, whether or not arguments are validated.
+            Values, which may lie outside the support even if arguments are validated.
 
         Returns
         -------
         log_prob : tensor
-            Minus infinity outside of the support.
+            Minus infinity outside the support.
         """
         mode, shift, scale, log_total, *_ = self._integrate()
         value, low, high = value.double(), self.low.double(), self.high.double()
@@ -303,11 +316,12 @@ class TruncatedNormal(Distribution):
         return log_prob.masked_fill(outside, -math.inf).to(self.loc.dtype)
 
     def cdf(self, value):
-        """Compute the probability of values up to the given ones.
+        """Compute the cumulative distribution function.
 
         Parameters
         ----------
         value : tensor, broadcastable to the batch shape
+            Values, which may lie outside the support.
 
         Returns
         -------
@@ -321,7 +335,7 @@ class TruncatedNormal(Distribution):
         return (below / (below + above)).to(self.loc.dtype)
 
     def icdf(self, value):
-        """Compute quantiles, differentiable once in the probability and the parameters.
+        """Compute quantiles, which are differentiable once in probability and parameters.
 
         Parameters
         ----------
@@ -331,26 +345,27 @@ class TruncatedNormal(Distribution):
         Returns
         -------
         quantile : tensor
-            In [low, high], the bounds included: they belong to 0 and 1. NaN outside of [0, 1].
+            Between `low`, the quantile of 0, and `high`, the quantile of 1. NaN for
+            probabilities outside [0, 1].
         """
         u = value.double()
         u = u.masked_fill((u < 0) | (u > 1), math.nan)
         return _Quantile.apply(u, *self._exact)[0].to(self.loc.dtype)
 
     def rsample(self, sample_shape=(), generator=None):
-        """Draw samples, differentiable once in the parameters.
+        """Draw samples that are differentiable once in the parameters.
 
         Parameters
         ----------
         sample_shape : tuple of int, default=()
             Shape in front of the batch shape.
         generator : torch.Generator or None, default=None
-            Source of randomness, by default the global one.
+            Random number generator. None uses the global generator of torch.
 
         Returns
         -------
         samples : tensor of shape (*sample_shape, *batch_shape)
-            In [low, high].
+            Values in [low, high].
         """
         shape = self._extended_shape(torch.Size(sample_shape))
         device = self.loc.device
@@ -358,18 +373,19 @@ class TruncatedNormal(Distribution):
         return _Quantile.apply(u, *self._exact)[0].to(self.loc.dtype)
 
     def sample(self, sample_shape=(), generator=None):
-        """Draw samples without a gradient, otherwise as `rsample`.
+        """Draw samples without a gradient.
 
         Parameters
         ----------
         sample_shape : tuple of int, default=()
             Shape in front of the batch shape.
         generator : torch.Generator or None, default=None
-            Source of randomness, by default the global one.
+            Random number generator. None uses the global generator of torch.
 
         Returns
         -------
         samples : tensor of shape (*sample_shape, *batch_shape)
+            Values in [low, high].
         """
         with torch.no_grad():
             return self.rsample(sample_shape, generator)

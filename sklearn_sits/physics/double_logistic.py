@@ -25,7 +25,7 @@ PHENOLOGY = (
     Variable("senescence", "day", _FIRST_DAY, LAST_DAY, "12 % of the decline is done"),
     Variable("end_of_season", "day", _FIRST_DAY, LAST_DAY, "88 % of the decline is done"),
 )
-# Uniform distributions. The parameters that follow one another are drawn by their differences.
+# Bounds of uniform distributions. Each date is drawn as a difference from the date before it.
 PHENOLOGY_PRIORS = {
     "minimum": (0.0, 0.5),
     "amplitude": (0.1, 0.9),
@@ -35,7 +35,7 @@ PHENOLOGY_PRIORS = {
     "decline": (10.0, 130.0),
 }
 _HIGHEST_INDEX = 1.0
-# Below this many days, growth and decline are a step.
+# Growth and decline that are shorter, in days, count as this long.
 _SHORTEST = 1.0
 _DRAWS = 1000
 
@@ -43,22 +43,23 @@ _DRAWS = 1000
 def double_logistic(parameters: Tensor, days: Tensor) -> Tensor:
     """Compute the vegetation index over time.
 
-    A logistic growth between the start of the season and maturity minus a logistic decline
-    between senescence and the end of the season [1]_, each of which has 12 % of its course behind
-    it at the first of its two dates and 88 % at the second.
+    The index is a logistic growth from the start of the season to maturity minus a logistic
+    decline from senescence to the end of the season [1]_. Each transition is 12 % complete at its
+    first date and 88 % complete at its second.
 
     Parameters
     ----------
     parameters : Tensor of shape (..., 6)
-        In the order and units of `PHENOLOGY`, the dates in ascending order.
+        Parameters in the order and units of `PHENOLOGY`, with ascending dates.
     days : Tensor of shape (..., n_days)
-        Dates in days, broadcast with the leading dimensions of `parameters`.
+        Dates in days. The leading dimensions broadcast with those of `parameters`.
 
     Returns
     -------
     Tensor of shape (..., n_days)
-        Below the maximum, which is not reached if senescence follows maturity closely, and above
-        the minimum, but for a few percent of the amplitude where a slow decline follows closely.
+        Vegetation index. It stays below the maximum, and well below it if senescence follows
+        maturity closely. It stays above the minimum, except that a slow decline soon after
+        maturity can undershoot it by a few percent of the amplitude.
 
     References
     ----------
@@ -72,7 +73,7 @@ def double_logistic(parameters: Tensor, days: Tensor) -> Tensor:
 
 
 def _phase(first, last, days):
-    """Return the argument of the logistic function, and how fast it grows."""
+    """Return the argument of the logistic function and its derivative in time."""
     rate = 4 / (last - first).clamp_min(_SHORTEST)
     return rate * (days - (first + last) / 2), rate
 
@@ -83,16 +84,17 @@ def linearise(parameters: Tensor, days: Tensor) -> tuple[Tensor, Tensor]:
     Parameters
     ----------
     parameters : Tensor of shape (..., 6)
-        In the order and units of `PHENOLOGY`, the dates in ascending order.
+        Parameters in the order and units of `PHENOLOGY`, with ascending dates.
     days : Tensor of shape (..., n_days)
-        Dates in days, broadcast with the leading dimensions of `parameters`.
+        Dates in days. The leading dimensions broadcast with those of `parameters`.
 
     Returns
     -------
     values : Tensor of shape (..., n_days)
-        As of `double_logistic`.
+        Vegetation index, see `double_logistic`.
     jacobian : Tensor of shape (..., 6, n_days)
-        Derivatives with respect to the parameters, for a growth and a decline of a day at least.
+        Derivatives with respect to the parameters. They are valid if growth and decline take at
+        least a day.
     """
     low, high, *dates = parameters.unsqueeze(-1).unbind(-2)
     amplitude = high - low
@@ -104,10 +106,10 @@ def linearise(parameters: Tensor, days: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moved(first, last, days, amplitude):
-    """Return a logistic function, and what it changes by with its two dates."""
+    """Return a logistic function and its derivatives with respect to its two dates."""
     phase, rate = _phase(first, last, days)
     share = torch.sigmoid(phase)
-    # With respect to the middle of both dates, and to half of the time between them.
+    # Derivatives with respect to the middle of both dates and to half of the time between them.
     middle = (share - share * share) * (-0.5 * amplitude * rate)
     half = middle * phase * 0.5
     return share, (middle - half, middle + half)
@@ -118,29 +120,29 @@ def sample_phenology(
     priors: Mapping[str, tuple[float, float]] = PHENOLOGY_PRIORS,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Draw seasons.
+    """Draw the parameters of seasons.
 
     Parameters
     ----------
     n : int
         Number of draws.
     priors : mapping of str to (float, float), default=PHENOLOGY_PRIORS
-        Bounds of the uniform distributions of the minimum, of the amplitude (maximum minus
-        minimum), of the start of the season, and of the days of growth (to maturity), plateau (to
-        senescence) and decline (to the end of the season).
+        Bounds of the uniform distributions of the minimum, the amplitude (maximum minus
+        minimum), the start of the season, and the lengths in days of growth (to maturity),
+        plateau (to senescence) and decline (to the end of the season).
     generator : torch.Generator, default=None
-        Source of random numbers.
+        Random number generator. None uses the global generator of torch.
 
     Returns
     -------
     Tensor of shape (n, 6), float64
-        In the order and units of `PHENOLOGY`. What would exceed an index of 1, or end after day
-        410, is drawn again.
+        Parameters in the order and units of `PHENOLOGY`. Seasons whose maximum exceeds 1 or that
+        end after day 410 are drawn again.
 
     Raises
     ------
     ValueError
-        If the priors are not those of all parameters, or nearly all draws exceed these limits.
+        If `priors` does not name every parameter, or nearly all draws exceed these limits.
     """
     if set(priors) != set(PHENOLOGY_PRIORS):
         raise ValueError(f"priors must name {list(PHENOLOGY_PRIORS)}, got {list(priors)}.")

@@ -15,7 +15,7 @@ _EDGES = np.radians(5.0 * np.arange(N_CLASSES))
 
 
 def campbell(mean_angle: Tensor) -> Tensor:
-    """Ellipsoidal leaf angle distribution [1]_.
+    """Compute the ellipsoidal leaf angle distribution [1]_.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def campbell(mean_angle: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (..., 18)
-        Share of the leaves in the inclination classes `CLASS_CENTRES`.
+        Share of the leaves in each inclination class of `CLASS_CENTRES`.
 
     References
     ----------
@@ -58,7 +58,7 @@ def _atanhc(u):
 
 
 def verhoef(a: Tensor, b: Tensor) -> Tensor:
-    """Leaf angle distribution of two parameters [1]_.
+    """Compute the leaf angle distribution with two parameters [1]_.
 
     Parameters
     ----------
@@ -70,12 +70,12 @@ def verhoef(a: Tensor, b: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (..., 18)
-        Share of the leaves in the inclination classes `CLASS_CENTRES`.
+        Share of the leaves in each inclination class of `CLASS_CENTRES`.
 
     Raises
     ------
     ValueError
-        If abs(a) + abs(b) exceeds one: this is no distribution.
+        If abs(a) + abs(b) exceeds one, because the result would not be a distribution.
 
     References
     ----------

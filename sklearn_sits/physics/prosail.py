@@ -1,4 +1,4 @@
-"""PROSAIL: reflectance of a vegetation canopy as a sensor sees it."""
+"""PROSAIL: reflectance of a vegetation canopy in the bands of a sensor."""
 
 import numpy as np
 import torch
@@ -35,25 +35,27 @@ _CACHED = 65_536
 
 @set_module("sklearn_sits.physics")
 class Prosail(RadiativeTransferModel):
-    """PROSPECT and 4SAIL [1]_, [2]_, differentiable in every input.
+    """PROSAIL, the combination of PROSPECT and 4SAIL [1]_, [2]_, differentiable in every input.
 
     Parameters
     ----------
     sensor : str or Sensor, default="Sentinel-2A"
-        Name of a sensor in `SENSORS`, or another one.
+        Name of a sensor in `SENSORS`, or a sensor of your own.
     bands : sequence of str, default=None
-        Names of its bands. None stands for those that look at the land surface.
+        Names of its bands. None selects the bands designed for the land surface.
     leaf : {"D", "5"}, default="D"
-        Version of PROSPECT, see :class:`Prospect`. PROSPECT-D is used without anthocyanins.
+        Version of PROSPECT, see :class:`Prospect`. With "D" the leaves have no anthocyanins.
     soil : array-like of shape (2101,), callable or None, default=None
-        Measured or modelled soil, see :class:`Soil`. None mixes a dry and a wet one.
+        Spectrum or model of the soil, see `sklearn_sits.physics.soil.Soil`. None mixes the
+        spectra of a dry and a wet soil.
     quadrature : int or "exact", default=3
-        Number of wavelengths at which a band is computed, or all that the tables have. The mean
-        error in a Sentinel-2 band is 2e-5 with 3 and 2e-6 with 5, see `band_rule`. Take "exact"
-        for a band of more than 200 nm or with a response far outside of its main part.
+        Number of wavelengths at which the model computes a band. "exact" takes every wavelength
+        of the tables. The mean error in a Sentinel-2 band is 2e-5 with 3 and 2e-6 with 5, see
+        `sklearn_sits.physics.quadrature.band_rule`. Use "exact" for a band that is wider than
+        200 nm or whose response has parts far from its centre.
     chunk_size : int, default=8192
-        Largest number of spectra computed at once. More of them are computed in turn, and once
-        again in the backward pass, so that the arrays in use do not grow with their number.
+        Largest number of spectra computed at once. More spectra are computed in chunks, a second
+        time in the backward pass, so that the memory in use does not grow with their number.
 
     Raises
     ------
@@ -126,12 +128,14 @@ class Prosail(RadiativeTransferModel):
         Parameters
         ----------
         variables : Tensor of shape (..., 11)
-            Leaf, canopy and soil in the order and units of `VARIABLES`, float32 or float64.
+            Leaf, canopy and soil variables in the order and units of `VARIABLES`, float32 or
+            float64.
         geometry : Tensor of shape (..., 3)
             Sun zenith, view zenith and relative azimuth in degrees. The leading dimensions of
             both broadcast.
         check : bool, default=True
-            Whether to check that the values are within their bounds, which waits for the device.
+            Whether to check that the values are within their bounds. On a GPU the check waits
+            for the device.
 
         Returns
         -------
@@ -162,6 +166,7 @@ class Prosail(RadiativeTransferModel):
         Returns
         -------
         Tensor of shape (..., 2101)
+            Bidirectional reflectance factor, of the type of `variables`.
 
         Raises
         ------
@@ -185,7 +190,7 @@ class Prosail(RadiativeTransferModel):
         Returns
         -------
         Tensor of shape (...)
-            Mean over 400-700 nm for direct sunlight (black sky).
+            Mean over 400-700 nm in direct sunlight (black sky), 0-1.
 
         Raises
         ------
@@ -195,7 +200,7 @@ class Prosail(RadiativeTransferModel):
         return self._chunked(self._absorbed, self._at_par, variables, geometry, check)
 
     def fcover(self, variables: Tensor, *, check: bool = True) -> Tensor:
-        """Compute the fraction of the ground that leaves cover, seen from above.
+        """Compute the fraction of the ground that leaves cover when seen from above.
 
         Parameters
         ----------
@@ -207,6 +212,7 @@ class Prosail(RadiativeTransferModel):
         Returns
         -------
         Tensor of shape (...)
+            Fraction, 0-1.
 
         Raises
         ------

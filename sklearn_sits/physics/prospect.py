@@ -21,21 +21,26 @@ _PROSPECT5_PACKAGE = ("prosail", "2.0.5")
 
 @set_module("sklearn_sits.physics")
 class Prospect(nn.Module):
-    """PROSPECT-D, the leaf as a pile of absorbing plates [1]_, [2]_.
+    """PROSPECT-D, a model of the leaf as a pile of absorbing plates [1]_, [2]_.
+
+    It computes the reflectance and the transmittance of a leaf from its structure and its
+    contents.
 
     Parameters
     ----------
     refractive_index : ndarray of shape (n_wavelengths,)
         Refractive index of leaf material.
     absorption : ndarray of shape (6, n_wavelengths)
-        Specific absorption of chlorophyll, carotenoids and anthocyanins in cm²/µg, brown
-        pigments without unit, water in 1/cm and dry matter in cm²/g; see `leaf_tables`.
+        Specific absorption coefficients of chlorophyll, carotenoids and anthocyanins (cm²/µg),
+        brown pigments (no unit), water (1/cm) and dry matter (cm²/g). See
+        `sklearn_sits.physics.prospect.leaf_tables`.
 
     Notes
     -----
-    The pile of N - 1 plates, here, is not solved by powers of Stokes' b but by the sum and the
-    difference of its reflectance and transmittance, which are tanh functions of N - 1. This is
-    the same function without its singularities at zero absorption and zero transmittance.
+    The usual solution for the pile of N - 1 plates has powers of Stokes' b. Here the sum and the
+    difference of the reflectance and the transmittance of the pile are tanh functions of N - 1.
+    Both give the same values, but the latter has no singularity at zero absorption or at zero
+    transmittance.
 
     References
     ----------
@@ -43,6 +48,21 @@ class Prospect(nn.Module):
        properties through a complete lifecycle", Remote Sensing of Environment 193, 2017.
     .. [2] Jacquemoud and Baret, "PROSPECT: A model of leaf optical properties spectra", Remote
        Sensing of Environment 34, 1990.
+
+    Examples
+    --------
+    A leaf with 45 µg/cm² of chlorophyll is darker in the red than in the near infrared:
+
+    >>> import torch
+    >>> from sklearn_sits.physics import Prospect
+    >>> from sklearn_sits.physics.prospect import leaf_tables
+    >>> tables = leaf_tables()
+    >>> leaf = Prospect(refractive_index=tables[0], absorption=tables[1:])
+    >>> #                        Cab  Car  Cant Cbrown Cw   Cm
+    >>> contents = torch.tensor([45.0, 9.0, 0.0, 0.0, 0.015, 0.008])
+    >>> reflectance, transmittance = leaf(torch.tensor(1.5), contents)
+    >>> bool(reflectance[665 - 400] < 0.1) and bool(reflectance[842 - 400] > 0.4)
+    True
     """
 
     def __init__(self, refractive_index: np.ndarray, absorption: np.ndarray):
@@ -62,12 +82,13 @@ class Prospect(nn.Module):
         structure : Tensor of shape (...)
             Leaf structure N, at least one.
         contents : Tensor of shape (..., 6)
-            Chlorophyll, carotenoids and anthocyanins in µg/cm², brown pigments without unit,
-            water thickness in cm and dry matter in g/cm².
+            Chlorophyll, carotenoids and anthocyanins (µg/cm²), brown pigments (no unit), water
+            thickness (cm) and dry matter (g/cm²).
 
         Returns
         -------
         reflectance, transmittance : Tensor of shape (..., n_wavelengths)
+            Fractions of the incoming light, 0-1.
         """
         absorption, interface = self.absorption.to(contents), self.interface.to(contents)
         structure = structure.unsqueeze(-1)
@@ -102,20 +123,21 @@ def leaf_tables(version: str = "D") -> np.ndarray:
     Parameters
     ----------
     version : {"D", "5"}, default="D"
-        PROSPECT-D, or PROSPECT-5 read from an installed package `prosail` 2.0.5: its licence does
-        not allow to ship them. Anthocyanins absorb nothing there.
+        "D" is PROSPECT-D. "5" is PROSPECT-5, in which anthocyanins absorb nothing. Its constants
+        are read from the package `prosail` 2.0.5, which must be installed, because their licence
+        does not allow this package to ship them.
 
     Returns
     -------
     ndarray of shape (7, 2101)
-        Refractive index, and the six rows of absorption that :class:`Prospect` takes.
+        Refractive index, then the six rows of specific absorption that :class:`Prospect` takes.
 
     Raises
     ------
     ValueError
         If the version is unknown.
     ImportError
-        If the package with the tables of PROSPECT-5 is missing.
+        If `version="5"` and `prosail` 2.0.5 is not installed.
     """
     if version == "D":
         tables = load_tables()

@@ -6,12 +6,12 @@ __all__ = ["band_rule", "interpolation"]
 
 
 def band_rule(points: np.ndarray, weights: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Find nodes at which to compute the mean of a function of tables.
+    """Find the nodes and weights that average a function of tables over a band.
 
-    The nodes are those of the Gauss quadrature of a discrete measure [1]_: sums of polynomials up
-    to the degree 2 n - 1 are exact. A table that is no polynomial is sampled by its
-    least-squares polynomial of degree n - 1, so that its own mean is exact whatever its shape,
-    and only the curvature of the function leaves an error.
+    The nodes are those of the Gauss quadrature of a discrete measure [1]_, which is exact for
+    polynomials up to degree 2 n - 1. Each table is sampled through its least-squares polynomial of
+    degree n - 1, so that the mean of the table itself is exact whatever its shape. Only the
+    curvature of the function of the tables leaves an error.
 
     Parameters
     ----------
@@ -20,19 +20,19 @@ def band_rule(points: np.ndarray, weights: np.ndarray, n: int) -> tuple[np.ndarr
     weights : ndarray of shape (n_points,)
         Weights, not negative, such as a spectral response.
     n : int
-        Number of nodes, more than zero. There are fewer if fewer points have a weight.
+        Number of nodes, at least one. The result has fewer if fewer points have a weight.
 
     Returns
     -------
     sampling : float64 ndarray of shape (n, n_points)
-        Weights with which the nodes sample a table; rows sum to one.
+        Weights that take a table from the points to the nodes. Each row sums to one.
     weights : float64 ndarray of shape (n,)
-        Positive weights of the nodes, of the same sum as those of the points.
+        Positive weights of the nodes. Their sum equals that of the weights of the points.
 
     References
     ----------
     .. [1] Golub and Welsch, "Calculation of Gauss quadrature rules", Mathematics of Computation
-       23, 1969. The recurrence is that of Stieltjes.
+       23, 1969. The recurrence is the one by Stieltjes.
     """
     used = weights > 0
     total = weights.sum()
@@ -61,18 +61,19 @@ def band_rule(points: np.ndarray, weights: np.ndarray, n: int) -> tuple[np.ndarr
 
 
 def interpolation(points: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Sample tables by linear interpolation.
+    """Make the weights of a linear interpolation.
 
     Parameters
     ----------
     points : ndarray of shape (n_points,)
         Points of the tables, ascending.
     at : ndarray of shape (n,)
-        Where to sample, within the points.
+        Places between the first and the last point at which to interpolate.
 
     Returns
     -------
     float64 ndarray of shape (n, n_points)
+        Weights that take a table from the points to these places. Each row sums to one.
     """
     left = np.clip(np.searchsorted(points, at, side="right") - 1, 0, len(points) - 2)
     part = (at - points[left]) / (points[left + 1] - points[left])

@@ -19,7 +19,7 @@ __all__ = ["RadiativeTransferModel"]
 class RadiativeTransferModel(nn.Module, ABC):
     """Differentiable model from variables of a canopy to reflectances (abstract).
 
-    A subclass sets the attributes below and defines `forward`. It then is a decoder of
+    A subclass sets the attributes below and defines `forward`. It can then be the decoder of
     :class:`~sklearn_sits.ProsailVAERegressor`.
 
     Attributes

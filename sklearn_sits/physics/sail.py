@@ -1,9 +1,9 @@
 """4SAIL: radiative transfer in a canopy of leaves, with the hot spot.
 
-The canopy is one turbid layer over a soil. Its diffuse fluxes are written as the sum and the
-difference of the upward and the downward one: both stay finite where leaves absorb nothing and
-where the extinction of a beam equals that of the diffuse light, so that no case needs another
-formula. Names follow Verhoef, Jia, Xiao and Su, "Unified optical-thermal four-stream radiative
+The canopy is one turbid layer over a soil. The code solves for the sum and the difference of the
+upward and the downward diffuse flux. Both stay finite where leaves absorb nothing, and where the
+extinction of a beam equals that of the diffuse light, so that one formula covers all cases. Names
+follow Verhoef, Jia, Xiao and Su, "Unified optical-thermal four-stream radiative
 transfer theory for homogeneous vegetation canopies", IEEE TGRS 45, 2007.
 """
 
@@ -28,7 +28,7 @@ def bidirectional_reflectance(
     hspot: Tensor,
     geometry: Tensor,
 ) -> Tensor:
-    """Compute the top-of-canopy reflectance of direct sunlight towards the sensor.
+    """Compute the top-of-canopy reflectance in direct sunlight, as seen by the sensor.
 
     Parameters
     ----------
@@ -37,11 +37,11 @@ def bidirectional_reflectance(
     soil : Tensor of shape (..., n_wavelengths)
         Reflectance of the soil.
     leaf_angles : Tensor of shape (..., 18)
-        Share of the leaves in each class of inclination.
+        Share of the leaves in each inclination class.
     lai : Tensor of shape (...)
         Leaf area index in m²/m².
     hspot : Tensor of shape (...)
-        Hot spot parameter, leaf size over canopy height.
+        Hot spot parameter: leaf size divided by canopy height.
     geometry : Tensor of shape (..., 3)
         Sun zenith, view zenith and relative azimuth in degrees.
 
@@ -91,7 +91,7 @@ def absorbed_fraction(
     soil : Tensor of shape (..., n_wavelengths)
         Reflectance of the soil.
     leaf_angles : Tensor of shape (..., 18)
-        Share of the leaves in each class of inclination.
+        Share of the leaves in each inclination class.
     lai : Tensor of shape (...)
         Leaf area index in m²/m².
     sun_zenith : Tensor of shape (...)
@@ -100,7 +100,8 @@ def absorbed_fraction(
     Returns
     -------
     Tensor of shape (..., n_wavelengths)
-        One minus what leaves the canopy upwards and what the soil absorbs.
+        One minus the fraction that leaves the canopy upwards and the fraction that the soil
+        absorbs.
     """
     lai = lai.unsqueeze(-1)
     sun = _Direction.of(torch.deg2rad(sun_zenith).unsqueeze(-1), leaf_angles)
@@ -112,20 +113,21 @@ def absorbed_fraction(
 
 
 def gap_fraction(leaf_angles: Tensor, lai: Tensor, zenith: Tensor) -> Tensor:
-    """Compute the probability to see the soil through the canopy.
+    """Compute the probability of seeing the soil through the canopy.
 
     Parameters
     ----------
     leaf_angles : Tensor of shape (..., 18)
-        Share of the leaves in each class of inclination.
+        Share of the leaves in each inclination class.
     lai : Tensor of shape (...)
         Leaf area index in m²/m².
     zenith : Tensor of shape (...)
-        Zenith angle of the direction in degrees.
+        Zenith angle of the viewing direction in degrees.
 
     Returns
     -------
     Tensor of shape (...)
+        Probability, 0-1.
     """
     direction = _Direction.of(torch.deg2rad(zenith).unsqueeze(-1), leaf_angles)
     return torch.exp(-direction.extinction.squeeze(-1) * lai)
@@ -133,8 +135,8 @@ def gap_fraction(leaf_angles: Tensor, lai: Tensor, zenith: Tensor) -> Tensor:
 
 def _escape(rebound):
     """Return the part of the light that does not come back to the soil."""
-    # Nothing escapes from between a canopy and a soil that makes light; the limit keeps the
-    # result of such a soil finite, and changes no other.
+    # A soil brighter than one creates light, and nothing would escape from between it and the
+    # canopy. The limit keeps the result finite for such a soil and changes no other.
     return (1 - rebound).clamp_min(1e-3)
 
 

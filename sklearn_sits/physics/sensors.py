@@ -24,7 +24,9 @@ SENSORS = tuple(_LAND)
 @dataclass(frozen=True, eq=False)
 @set_module("sklearn_sits.physics")
 class Sensor:
-    """Bands of a sensor as weights of a spectrum, from `load` or `from_responses`.
+    """Bands of a sensor, as weights of the wavelengths of a spectrum.
+
+    :meth:`load` makes one of the sensors of the package, :meth:`from_responses` any other.
 
     Parameters
     ----------
@@ -35,7 +37,26 @@ class Sensor:
     wavelengths : ndarray of shape (w,)
         Ascending wavelengths in nm, within 400 to 2500.
     responses : ndarray of shape (n_bands, w)
-        Weight of each wavelength in each band, not negative and with sum one in each band.
+        Weight of each wavelength in each band. Weights are not negative and sum to one in each
+        band.
+
+    Raises
+    ------
+    ValueError or TypeError
+        If an argument is not as above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn_sits.physics import Sensor
+    >>> sensor = Sensor.load("Sentinel-2A", ["B4", "B8"])
+    >>> sensor.centre.round()
+    array([665., 833.])
+    >>> wavelengths = np.arange(400, 701)
+    >>> green = np.exp(-0.5 * ((wavelengths - 550) / 20) ** 2)
+    >>> camera = Sensor.from_responses(wavelengths, [green], ["green"])
+    >>> camera.average(np.linspace(0, 0.3, 301))
+    array([0.15])
     """
 
     name: str
@@ -58,18 +79,20 @@ class Sensor:
         name : str
             One of `SENSORS`.
         bands : sequence of str or None, default=None
-            Names of the bands, in any order. None for those of the land surface: B2 to B8, B8A,
-            B11 and B12 of Sentinel-2, B1 to B7 of Landsat and MODIS. Others are B1, B9 and B10
-            of Sentinel-2, B8 (panchromatic) and B9 of Landsat, and B8 to B16 of MODIS.
+            Names of the bands, in any order. None selects the bands designed for the land
+            surface: B2 to B8, B8A, B11 and B12 of Sentinel-2, B1 to B7 of Landsat and MODIS. The
+            other bands are B1, B9 and B10 of Sentinel-2, B8 (panchromatic) and B9 of Landsat, and
+            B8 to B16 of MODIS.
 
         Returns
         -------
         Sensor
+            Sensor with these bands, in this order.
 
         Raises
         ------
         ValueError or TypeError
-            If the sensor or a band is unknown, or a band is asked for twice.
+            If the sensor or a band is unknown, or a band is named twice.
         """
         _require(name in SENSORS, f"name must be one of {', '.join(SENSORS)}", repr(name))
         tables = load_tables()
@@ -81,10 +104,10 @@ class Sensor:
     def from_responses(
         cls, wavelengths: ArrayLike, responses: ArrayLike, names: Sequence[str], name="custom"
     ) -> "Sensor":
-        """Make a sensor of relative spectral responses on any grid of wavelengths.
+        """Make a sensor from relative spectral responses on any grid of wavelengths.
 
-        A response counts with the width of the grid around it (trapezoidal rule): averages are
-        integrals over the wavelength. Only ratios within a band matter.
+        The averages of the sensor are integrals over the wavelength (trapezoidal rule), so the
+        spacing of the grid may vary. The scale of the responses of a band does not matter.
 
         Parameters
         ----------
@@ -100,6 +123,7 @@ class Sensor:
         Returns
         -------
         Sensor
+            Sensor at the given wavelengths.
 
         Raises
         ------
@@ -113,21 +137,22 @@ class Sensor:
         return cls(name, names, wavelengths, weights / weights.sum(1, keepdims=True))
 
     def select(self, bands: Sequence[str]) -> "Sensor":
-        """Make a sensor of some of the bands.
+        """Select some of the bands.
 
         Parameters
         ----------
         bands : sequence of str
-            Names of the bands, in the order wanted.
+            Names of the bands, in any order.
 
         Returns
         -------
         Sensor
+            Sensor with these bands, in this order.
 
         Raises
         ------
         ValueError or TypeError
-            If there is no such band, or it is asked for twice.
+            If a band is unknown or named twice.
         """
         _require(set(bands) <= set(self.bands), f"bands must be of {self.bands}", bands)
         rows = [self.bands.index(band) for band in bands]
@@ -144,7 +169,7 @@ class Sensor:
         Returns
         -------
         ndarray or Tensor of shape (..., n_bands)
-            Averages, of the type of `spectrum` and on its device.
+            Averages, of the same type and on the same device as `spectrum`.
 
         Raises
         ------
@@ -163,7 +188,7 @@ class Sensor:
 
     @property
     def centre(self) -> np.ndarray:
-        """Mean wavelength of each band in nm, weighted by the response, of shape (n_bands,)."""
+        """Mean wavelength of each band, weighted by its response, in nm, of shape (n_bands,)."""
         return self.responses @ self.wavelengths
 
 

@@ -12,22 +12,22 @@ __all__ = ["Soil"]
 
 
 class Soil(nn.Module):
-    """Soil of a brightness and, without a spectrum of its own, of a wetness.
+    """Reflectance of a soil from its brightness and, if it has two spectra, its dryness.
 
     Parameters
     ----------
     sampling : ndarray of shape (n_wavelengths, 2101)
-        Weights with which the wavelengths sample tables at 400, 401, ..., 2500 nm.
+        Weights that take tables at 400, 401, ..., 2500 nm to the wavelengths of the soil.
     spectrum : array-like of shape (2101,), callable or None, default=None
-        Measured reflectance at 400, 401, ..., 2500 nm, to be multiplied with the brightness.
-        A callable is given the tensors of dryness, brightness, both of shape (..., 1), and
-        wavelengths, of shape (n_wavelengths,), and returns the reflectance. None mixes a dry and
-        a wet soil.
+        Measured reflectance at 400, 401, ..., 2500 nm, which the brightness multiplies. A
+        callable takes three tensors, dryness (..., 1), brightness (..., 1) and wavelengths in nm
+        (n_wavelengths,), and returns the reflectance. None mixes the spectra of a dry and a wet
+        soil.
 
     Raises
     ------
     ValueError
-        If the spectrum has another shape, is negative or not finite.
+        If the spectrum has another shape, is negative or is not finite.
     """
 
     def __init__(self, sampling: np.ndarray, spectrum: object = None):
@@ -55,13 +55,14 @@ class Soil(nn.Module):
         Parameters
         ----------
         dryness : Tensor of shape (...)
-            Share of the dry soil, 0-1.
+            Share of the dry soil in the mixture, 0-1.
         brightness : Tensor of shape (...)
             Factor on the reflectance.
 
         Returns
         -------
         Tensor of shape (..., n_wavelengths)
+            Reflectance.
         """
         dryness, brightness = dryness.unsqueeze(-1), brightness.unsqueeze(-1)
         members = self.members.to(brightness)

@@ -14,7 +14,7 @@ _DEGREE = {torch.float32: 7, torch.float64: 16}
 
 
 def exp1(x: Tensor) -> Tensor:
-    """Exponential integral E1.
+    """Compute the exponential integral E1.
 
     Parameters
     ----------
@@ -24,27 +24,27 @@ def exp1(x: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Integral of exp(-x t) / t over t from one to infinity, of the shape and type of `x`;
-        infinite at zero and NaN below. Its gradient is -exp(-x) / x.
+        Integral of exp(-x t) / t over t from one to infinity, with the shape and type of `x`.
+        Infinite at zero and NaN for negative values. The gradient is -exp(-x) / x.
     """
     return _Exp1.apply(x)
 
 
 def exp3(x: Tensor) -> Tensor:
-    """Generalised exponential integral E3.
+    """Compute the generalised exponential integral E3.
 
-    Twice this is the transmissivity of an absorbing plate to isotropic light.
+    Twice this value is the transmissivity of an absorbing plate for isotropic light.
 
     Parameters
     ----------
     x : Tensor
-        Values that are not negative, float32 or float64.
+        Non-negative values, float32 or float64.
 
     Returns
     -------
     Tensor
-        Integral of exp(-x t) / t**3 over t from one to infinity, of the shape and type of `x`;
-        NaN below zero. Its gradient is -E2(x), finite at zero.
+        Integral of exp(-x t) / t**3 over t from one to infinity, with the shape and type of `x`.
+        NaN for negative values. The gradient is -E2(x), which is finite at zero.
     """
     return _Exp3.apply(x)[0]
 

@@ -1,4 +1,4 @@
-"""Optical constants of leaves, soils and sensors; see tables.md for where they come from."""
+"""Optical constants of leaves, soils and sensors; tables.md lists their sources."""
 
 import functools
 from collections.abc import Mapping
@@ -12,24 +12,24 @@ __all__ = ["Tables", "load_tables"]
 
 
 class Tables(NamedTuple):
-    """Tables from 400 to 2500 nm every nanometre: w = 2101 wavelengths.
+    """Tables at the w = 2101 wavelengths 400, 401, ..., 2500 nm.
 
     Parameters
     ----------
     wavelengths : ndarray of shape (w,)
-        Wavelengths in nm, float64 like all tables.
+        Wavelengths in nm. All tables are float64.
     refractive_index : ndarray of shape (w,)
         Refractive index of leaf material.
     specific_absorption : ndarray of shape (6, w)
         Specific absorption coefficients of PROSPECT-D: chlorophylls a and b, carotenoids and
-        anthocyanins (cm2/ug), brown pigments (arbitrary units), water (1/cm) and dry matter
-        (cm2/g).
+        anthocyanins (cm²/µg), brown pigments (arbitrary units), water (1/cm) and dry matter
+        (cm²/g).
     dry_soil : ndarray of shape (w,)
         Reflectance of a dry soil.
     wet_soil : ndarray of shape (w,)
         Reflectance of a wet soil.
     responses : mapping of sensor names to mappings of band names to ndarray of shape (w,)
-        Relative spectral response of every reflective band, with a maximum near one.
+        Relative spectral response of every reflective band. The maximum is close to one.
     """
 
     wavelengths: np.ndarray
@@ -42,13 +42,13 @@ class Tables(NamedTuple):
 
 @functools.cache
 def load_tables() -> Tables:
-    """Load the tables that come with the package, once.
+    """Load the tables that come with the package. Later calls return the same object.
 
     Returns
     -------
     Tables
-        Arrays that cannot be written to. `torch.tensor` copies them; `torch.from_numpy` and
-        `torch.as_tensor` warn about them.
+        Read-only arrays. `torch.tensor` copies them; `torch.from_numpy` and `torch.as_tensor`
+        warn that they are read-only.
     """
     path = resources.files(__package__).joinpath("tables.npz")
     with path.open("rb") as file, np.load(file, allow_pickle=False) as npz:

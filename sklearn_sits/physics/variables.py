@@ -24,7 +24,7 @@ __all__ = [
 
 @set_module("sklearn_sits.physics")
 class Variable(NamedTuple):
-    """An input of the model.
+    """Input of a radiative transfer model.
 
     Parameters
     ----------
@@ -33,9 +33,15 @@ class Variable(NamedTuple):
     unit : str
         Unit, empty if there is none.
     low, high : float
-        Bounds within which the model is used.
+        Bounds within which the model is valid.
     description : str
-        What it is.
+        Definition in words.
+
+    Examples
+    --------
+    >>> from sklearn_sits.physics import VARIABLES
+    >>> {variable.name: variable.unit for variable in VARIABLES[:2]}
+    {'N': '', 'Cab': 'µg/cm²'}
     """
 
     name: str
@@ -82,17 +88,23 @@ RETRIEVAL_BOUNDS = {
 
 @set_module("sklearn_sits.physics")
 class Prior(NamedTuple):
-    """Truncated normal distribution of a variable, which narrows as the LAI grows.
+    """Truncated normal distribution of a variable, whose bounds narrow as the LAI grows.
 
     Parameters
     ----------
     mean, std : float
-        Mean and standard deviation before the truncation; an infinite one is the uniform
-        distribution.
+        Mean and standard deviation before truncation. With an infinite standard deviation the
+        distribution is uniform.
     low, high : float
-        Bounds at LAI = 0.
+        Bounds at an LAI of zero.
     dense_low, dense_high : float
-        Bounds at the largest LAI, if variables are distributed together.
+        Bounds at the largest LAI. Only draws with `codistribution=True` use them.
+
+    Examples
+    --------
+    >>> from sklearn_sits.physics import Prior
+    >>> Prior.uniform(0.0, 1.0)
+    Prior(mean=0.5, std=inf, low=0.0, high=1.0, dense_low=0.0, dense_high=1.0)
     """
 
     mean: float
@@ -104,7 +116,7 @@ class Prior(NamedTuple):
 
     @classmethod
     def uniform(cls, low: float, high: float) -> "Prior":
-        """Make a uniform distribution, the same at every LAI.
+        """Make a uniform distribution that is the same at every LAI.
 
         Parameters
         ----------
@@ -118,8 +130,8 @@ class Prior(NamedTuple):
         return cls((low + high) / 2, float("inf"), low, high, low, high)
 
 
-# Simulations for the supervised network of Zérah et al. 2024, after the Sentinel-2 ATBD of
-# biophysical variables (Weiss, Baret and Jay 2020).
+# Distributions of the simulations of the supervised network in Zérah et al. 2024, which follow
+# the ATBD of the Sentinel-2 biophysical variables (Weiss, Baret and Jay 2020).
 SIMULATION_PRIORS = {
     "N": Prior(1.5, 0.3, 1.2, 2.2, 1.3, 1.8),
     "Cab": Prior(45.0, 30.0, 20.0, 90.0, 45.0, 90.0),
@@ -133,7 +145,7 @@ SIMULATION_PRIORS = {
     "psoil": Prior(0.5, float("inf"), 0.0, 1.0, 0.0, 1.0),
     "rsoil": Prior(1.2, 2.0, 0.3, 3.5, 0.5, 1.2),
 }
-# Cosines of the sun and view zenith that the encoder of the paper was scaled to.
+# Ranges of the cosines of sun and view zenith to which the paper scales the input of its encoder.
 _SUN_COSINE = (0.3421, 0.9275)
 _VIEW_COSINE = (0.9796, 1.0)
 
@@ -156,28 +168,36 @@ def sample_variables(
     priors : mapping of str to Prior, default=SIMULATION_PRIORS
         Prior of each of `VARIABLES`, by name.
     codistribution : bool, default=True
-        Whether the bounds narrow with the LAI: dense canopies have neither pale leaves nor
-        bright soils [1]_. A value keeps its relative place between the bounds.
+        Whether the bounds narrow as the LAI grows, because dense canopies have neither pale
+        leaves nor bright soils [1]_. A value keeps its relative position between the bounds.
     max_soil : float or None, default=None
-        Draw soils again that would reflect more than this at some wavelength: the distributions
-        of the paper reach 1.8.
+        Largest reflectance of a soil at any wavelength. Brighter soils are drawn again. With
+        None, the default priors reach 1.8.
     generator : torch.Generator, default=None
-        Source of random numbers.
+        Random number generator. None uses the global generator of torch.
 
     Returns
     -------
     Tensor of shape (n, 11), float64
-        In the order and units of `VARIABLES`.
+        Variables in the order and units of `VARIABLES`.
 
     Raises
     ------
     ValueError
-        If the priors are not those of all variables, or allow no soil below `max_soil`.
+        If `priors` does not name every variable, or allows no soil below `max_soil`.
 
     References
     ----------
     .. [1] Weiss, Baret and Jay, "S2ToolBox Level 2 products: LAI, FAPAR, FCOVER", version 2.0,
        2020.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_sits.physics import sample_variables
+    >>> canopies = sample_variables(5, generator=torch.Generator().manual_seed(0))
+    >>> canopies.shape
+    torch.Size([5, 11])
     """
     names = [variable.name for variable in VARIABLES]
     if set(priors) != set(names):
@@ -206,7 +226,7 @@ def sample_variables(
 
 
 def _soil(values):
-    """Return the largest reflectance of the mixture of dry and wet soil."""
+    """Return the largest reflectance of mixtures of the dry and the wet soil."""
     tables = load_tables()
     dry, wet = tables.dry_soil.max(), tables.wet_soil.max()
     dryness, brightness = values[:, -2:].unbind(-1)
@@ -215,20 +235,29 @@ def _soil(values):
 
 @set_module("sklearn_sits.physics")
 def sample_geometry(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """Draw geometries of a sun-synchronous sensor that looks near nadir, like Sentinel-2.
+    """Draw the angles of a sun-synchronous sensor that looks near nadir, such as Sentinel-2.
 
     Parameters
     ----------
     n : int
         Number of draws.
     generator : torch.Generator, default=None
-        Source of random numbers.
+        Random number generator. None uses the global generator of torch.
 
     Returns
     -------
     Tensor of shape (n, 3), float64
-        Sun zenith (22.0-70.0), view zenith (0-11.6), both uniform in their cosine, and relative
-        azimuth (0-360), in degrees.
+        Sun zenith (22.0-70.0), view zenith (0-11.6) and relative azimuth (0-360) in degrees. The
+        cosines of both zeniths and the azimuth are uniform.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sklearn_sits.physics import sample_geometry
+    >>> geometry = sample_geometry(1000, torch.Generator().manual_seed(0))
+    >>> sun_zenith, view_zenith, relative_azimuth = geometry.T
+    >>> bool(sun_zenith.max() < 70.1) and bool(view_zenith.max() < 11.7)
+    True
     """
     uniform = torch.rand(n, 3, dtype=torch.float64, generator=generator)
     bounds = torch.tensor([_SUN_COSINE, _VIEW_COSINE], dtype=torch.float64)

@@ -21,7 +21,7 @@ _VALUE_MARGIN = 0.1
 _OTHER_SCALE = 30.0
 
 
-def note_coverage(estimator, X, static_channels=(), *, extend=False):
+def note_coverage(estimator, X, static_channels=(), *, rows=None, extend=False):
     """Record the dates and values of the training data, in one pass.
 
     Parameters
@@ -34,6 +34,8 @@ def note_coverage(estimator, X, static_channels=(), *, extend=False):
         Checked packed array.
     static_channels : sequence of int, default=()
         Channels that are not bands.
+    rows : int ndarray, default=None
+        Rows of X that are trained on, None for all.
     extend : bool, default=False
         Keep what these attributes cover already, as in a warm start.
     """
@@ -41,8 +43,14 @@ def note_coverage(estimator, X, static_channels=(), *, extend=False):
     bands = _find_bands(n_channels, static_channels)
     days = np.full(2, np.nan)
     low, high = np.full((2, n_dates * n_channels), np.nan)
-    for rows in row_blocks(X, _BLOCK_VALUES // (n_dates * n_channels)):
-        block = X[rows]
+    trained = np.ones(len(X), dtype=bool)
+    if rows is not None:
+        trained[:] = False
+        trained[rows] = True
+    for part in row_blocks(X, _BLOCK_VALUES // (n_dates * n_channels)):
+        block = X[part] if trained[part].all() else X[part][trained[part]]
+        if not len(block):
+            continue
         days = extend_date_range(days, block, bands)
         # Along rows: several times faster than along rows and dates at once.
         lines = block.reshape(len(block), -1)

@@ -9,28 +9,26 @@ import numpy as np
 import torch
 
 from sklearn_sits.datasets import make_prosail
-from sklearn_sits.traits.pretrained import SHIPPED, file_name, new_model
+from sklearn_sits.traits.pretrained import SHIPPED
 
 __all__ = ["build", "main"]
 
 
-def build(sensor, bands):
+def build(trained):
     """Train on simulations.
 
     Parameters
     ----------
-    sensor : str
-        Name of the sensor.
-    bands : tuple of str
-        Its bands.
+    trained : TrainedSensor
+        Sensor and bands.
 
     Returns
     -------
     state : dict of str to ndarray
-        What to write.
+        Content of the file.
     """
-    X, _ = make_prosail(1000, sensor=sensor, bands=bands, random_state=0)
-    return new_model(sensor, bands).fit(X).state_
+    X, _ = make_prosail(1000, sensor=trained.sensor, bands=trained.bands, random_state=0)
+    return trained.make_model().fit(X).state_
 
 
 def main():
@@ -38,8 +36,8 @@ def main():
     torch.set_num_threads(1)
     folder = Path(__file__).parent / "weights"
     folder.mkdir(exist_ok=True)
-    for sensor, bands in SHIPPED:
-        np.savez_compressed(folder / file_name(sensor, bands), **build(sensor, bands))
+    for trained in SHIPPED:
+        np.savez_compressed(folder / trained.file_name, **build(trained))
 
 
 if __name__ == "__main__":

@@ -57,6 +57,30 @@ class TraitPosterior(Posterior):
         """Factor by which the misfit of a spectrum widens its distributions, (n,)."""
         return self.module.misfit(self.spectra - self.reconstruction)
 
+    @cached_property
+    def _pretraining_width_ratio(self):
+        std = self.latent_moments[1]
+        return self.module.pretraining_width_ratio(self.spectra, self.angles, std)
+
+    def trim(self, n):
+        """Compute all that depends on matrix products, and keep the first spectra.
+
+        Parameters
+        ----------
+        n : int
+            Number of spectra to keep.
+
+        Returns
+        -------
+        self : TraitPosterior
+        """
+        names = ["spectra", "angles", "geometry", "loc", "scale", "reconstruction", "misfit"]
+        if self.module.pretrained_encoder is not None:
+            names.append("_pretraining_width_ratio")
+        vars(self).update({name: getattr(self, name)[:n] for name in names})
+        vars(self).pop("latent_moments", None)
+        return self
+
     def width_factor(self, columns):
         """Compute the factor of the widths of traits that does not depend on the misfit.
 
@@ -73,8 +97,7 @@ class TraitPosterior(Posterior):
         factor = module.simulation_factor[columns] * module.measurement_factor[columns]
         if module.pretrained_encoder is None:
             return factor
-        std = self.latent_moments[1]
-        return factor * module.pretraining_width_ratio(self.spectra, self.angles, std)[:, columns]
+        return factor * self._pretraining_width_ratio[:, columns]
 
     def _factor(self, columns):
         return self.misfit.unsqueeze(1) * self.width_factor(columns)

@@ -1,6 +1,7 @@
 """Trait retrieval that is ready to use."""
 
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,6 @@ __all__ = ["load_prosail_vae"]
 
 _ALL = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 _BAND_SETS = (_ALL, ("B2", "B3", "B4", "B8"), ("B3", "B4", "B8A", "B11"))
-SHIPPED = tuple((f"Sentinel-2{unit}", bands) for unit in "AB" for bands in _BAND_SETS)
 # How the weights were made.
 _PARAMETERS = {
     "objective": "simulations",
@@ -19,6 +19,40 @@ _PARAMETERS = {
     "pretrain_iter": 15_000,
     "random_state": 0,
 }
+
+
+class TrainedSensor(NamedTuple):
+    """A sensor and its bands, with weights in a file of the package.
+
+    Parameters
+    ----------
+    sensor : str
+        Name of the sensor.
+    bands : tuple of str
+        Its bands.
+    """
+
+    sensor: str
+    bands: tuple
+
+    @property
+    def file_name(self):
+        """Name of the file of weights."""
+        return "-".join([self.sensor, *([] if self.bands == _ALL else self.bands)]) + ".npz"
+
+    def make_model(self):
+        """Make the estimator whose fit gives the weights.
+
+        Returns
+        -------
+        model : ProsailVAERegressor
+            Not fitted.
+        """
+        bands = None if self.bands == _ALL else self.bands
+        return ProsailVAERegressor(sensor=self.sensor, bands=bands, **_PARAMETERS)
+
+
+SHIPPED = tuple(TrainedSensor(f"Sentinel-2{unit}", bands) for unit in "AB" for bands in _BAND_SETS)
 
 
 @set_module("sklearn_sits")
@@ -59,54 +93,16 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     >>> bool(load_prosail_vae().score(X, y[:, 0]) > 0.7)
     True
     """
-    bands = _ALL if bands is None else tuple(bands)
-    if (sensor, bands) not in SHIPPED:
+    trained = TrainedSensor(sensor, _ALL if bands is None else tuple(bands))
+    if trained not in SHIPPED:
         raise ValueError(
-            f"There are no weights for the bands {' '.join(bands)} of {sensor!r}. There are: "
+            f"There are no weights for the bands {' '.join(trained.bands)} of {sensor!r}. "
+            "There are: "
             + "; ".join(f"{name} {' '.join(others)}" for name, others in SHIPPED)
             + "."
         )
-    with (
-        files("sklearn_sits.traits")
-        .joinpath("weights", file_name(sensor, bands))
-        .open("rb") as file
-    ):
+    with files("sklearn_sits.traits").joinpath("weights", trained.file_name).open("rb") as file:
         with np.load(file, allow_pickle=False) as arrays:
             state = dict(arrays)
-    model = new_model(sensor, bands)
+    model = trained.make_model()
     return model.set_params(targets=targets, time_scale=time_scale)._load_state(state)
-
-
-def new_model(sensor, bands):
-    """Make the estimator whose fit gives the weights.
-
-    Parameters
-    ----------
-    sensor : str
-        Name of the sensor.
-    bands : tuple of str
-        Its bands.
-
-    Returns
-    -------
-    model : ProsailVAERegressor
-        Not fitted.
-    """
-    return ProsailVAERegressor(sensor=sensor, bands=None if bands == _ALL else bands, **_PARAMETERS)
-
-
-def file_name(sensor, bands):
-    """Return the name of a file of weights.
-
-    Parameters
-    ----------
-    sensor : str
-        Name of the sensor.
-    bands : tuple of str
-        Its bands.
-
-    Returns
-    -------
-    name : str
-    """
-    return "-".join([sensor, *([] if bands == _ALL else bands)]) + ".npz"

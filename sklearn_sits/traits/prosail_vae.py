@@ -6,16 +6,17 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import ModuleDict
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
-from sklearn_sits.physics import Prosail, RadiativeTransferModel, Sensor
-from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
+from sklearn_sits.physics import SENSORS, Prosail, RadiativeTransferModel, Sensor
+from sklearn_sits.runtime.batches import ROW_BLOCK, predict_in_batches, to_tensor
+from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
 from sklearn_sits.traits.calibration import calibrate_encoder
 from sklearn_sits.traits.posterior import TraitPosterior
@@ -35,6 +36,8 @@ _BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
 _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 # Measurements that the uncertainty without any is worth.
 _PRIOR_MEASUREMENTS = 10
+# Largest measurement in units of the upper bound of a trait: beyond, it is in another unit.
+_LARGEST_MEASUREMENT = 1000
 
 
 @set_module("sklearn_sits")
@@ -74,7 +77,7 @@ class ProsailVAERegressor(BaseVAERegressor):
     n_simulations : int, default=100000
         Number of simulations.
     noise : float, default=0.01
-        Largest standard deviation of the noise in simulated reflectances.
+        Largest standard deviation of the noise in simulations.
     n_hidden : int, default=64
         Units of the layers of the encoder.
     n_blocks : int, default=3
@@ -84,11 +87,11 @@ class ProsailVAERegressor(BaseVAERegressor):
     max_iter : int, default=400
         Training steps on X, unless `objective="simulations"`.
     batch_size : int, default=256
-        Spectra per step on X; four times as many simulations.
+        Observations per training step; four times as many simulations.
     learning_rate : float, default=3e-3
         Start of the learning rate, a sixth of it on X; it falls as a cosine.
     n_mc_samples : int, default=16
-        Draws of the traits per spectrum.
+        Draws of the latents per observation in a training step.
     kl_weight : float, default=1.0
         Weight of the divergence of LAI.
     excluded_bands : "auto" or sequence of str, default="auto"
@@ -103,7 +106,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         borrows information from its neighbours. "auto" takes the likeliest of 5, 10, 20, ..., 320
         days for each trait. None treats every date by itself.
     random_state : int, RandomState instance or None, default=None
-        Seed of simulations, weights, batches and draws.
+        Seed of all random numbers. The same seed gives the same result on the same device; the
+        global generators are not touched.
     device : str or torch.device, default="auto"
         "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
     verbose : int, default=0
@@ -165,10 +169,11 @@ class ProsailVAERegressor(BaseVAERegressor):
     --------
     >>> from sklearn_sits import ProsailVAERegressor
     >>> from sklearn_sits.datasets import make_prosail
-    >>> X, y = make_prosail(2000, targets=["LAI"], random_state=0)
-    >>> model = ProsailVAERegressor(objective="simulations", pretrain_iter=500, random_state=0)
-    >>> lai, std = model.fit(X).predict(X, return_std=True)
-    >>> bool(model.score(X, y[:, 0]) > 0.6)
+    >>> X, y = make_prosail(500, targets=["LAI"], random_state=0)
+    >>> few = {"n_simulations": 10_000, "pretrain_iter": 200}  # a quick trial
+    >>> model = ProsailVAERegressor(objective="simulations", random_state=0, **few).fit(X)
+    >>> lai, std = model.predict(X, return_std=True)
+    >>> bool(model.score(X, y[:, 0]) > 0.5)
     True
     """
 
@@ -178,11 +183,11 @@ class ProsailVAERegressor(BaseVAERegressor):
         "bands": ["array-like", None],
         "decoder": [RadiativeTransferModel, None],
         "priors": [StrOptions({"paper"}), Mapping],
-        "n_simulations": [Interval(Integral, 100, None, closed="left")],
-        "noise": [Interval(Real, 0, None, closed="left")],
+        "n_simulations": [NumberInterval(Integral, 100, None, closed="left")],
+        "noise": [NumberInterval(Real, 0, None, closed="left")],
         "excluded_bands": [StrOptions({"auto"}), "array-like"],
-        "quadrature": [Interval(Integral, 1, None, closed="left"), StrOptions({"exact"})],
-        "time_scale": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
+        "quadrature": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"exact"})],
+        "time_scale": [NumberInterval(Real, 0, None, closed="neither"), StrOptions({"auto"}), None],
     }
 
     def __init__(
@@ -266,7 +271,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             simulator,
             *observed,
             is_reconstructed=is_reconstructed,
-            n_simulations=self.n_simulations,
+            n_simulations=int(self.n_simulations),
             settings=self._list_settings(),
             generator=generator,
             device=device,
@@ -294,7 +299,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         self.sensor_ = getattr(decoder, "sensor", None)
         self._has_angles = self.sensor is not None or self.decoder is not None
         self._uses_observations = self.objective != "simulations"
-        self._module_params = {"n_hidden": self.n_hidden, "n_blocks": self.n_blocks}
+        parameters = read_parameters(self)
+        self._module_params = {"n_hidden": parameters.n_hidden, "n_blocks": parameters.n_blocks}
         self._quadrature = self.quadrature
         simulator = Simulator(
             decoder, check_priors(self.priors, decoder), self.noise, self._has_angles
@@ -309,6 +315,8 @@ class ProsailVAERegressor(BaseVAERegressor):
             return copy.deepcopy(self.decoder)
         if self.sensor is None:
             return None
+        if isinstance(self.sensor, str) and self.sensor not in SENSORS:
+            raise ValueError(f"sensor must be one of {list(SENSORS)}, got {self.sensor!r}.")
         return Prosail(self.sensor, self.bands, quadrature=self.quadrature)
 
     def _find_reconstructed_bands(self):
@@ -402,11 +410,14 @@ class ProsailVAERegressor(BaseVAERegressor):
         """Return the posterior of the spectra of some series, all dates, and where spectra are."""
         device = check_device(self.device)
         complete = X.is_complete.reshape(X.shape)[rows]
-        arrays = (values.reshape(*X.shape, -1)[rows][complete] for values in X[:2])
+        n = np.count_nonzero(complete)
+        padded = np.resize(np.arange(n), n + -n % ROW_BLOCK)
+        arrays = (values.reshape(*X.shape, -1)[rows][complete][padded] for values in X[:2])
         # Variances of a diffuse start and of a date differ by more than float32 holds.
         dates = torch.from_numpy(X.dates[rows].astype(np.float64)).to(device)
         with torch.no_grad():
             single = self._make_posterior(device, *(to_tensor(one, device) for one in arrays))
+            single.trim(n)
         return single, dates, torch.from_numpy(complete).to(device)
 
     def _apply_in_time(self, X, function, result, n_draws, seed):
@@ -423,7 +434,7 @@ class ProsailVAERegressor(BaseVAERegressor):
                 posterior = SeriesPosterior(single, dates, seen, torch.from_numpy(scales).to(dates))
                 normal = None
                 if n_draws:
-                    contents = _list_contents(X, rows, posterior.known.cpu().numpy())
+                    contents = X.list_contents(rows, posterior.known.cpu().numpy())
                     n_variables = len(self._decoder.variables)
                     normal = to_tensor(
                         draw_normal(contents, n_draws, n_variables, seed), dates.device
@@ -475,11 +486,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             self.state_ = self.state_ | {"measurement_factor": factor}
             self._restore()
             mean, std = self.predict(X, return_std=True)
-            y = np.asarray(y, dtype=np.float64)
-            if y.shape != mean.shape:
-                raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
-            if np.isinf(y).any() or (np.ndim(X) == 2 and np.isnan(y).any()):
-                raise ValueError("y must be finite, or NaN at dates of series.")
+            y = _check_measurements(y, mean, self._highest[columns])
             square = np.square((y - mean) / std).reshape(-1, len(columns))
             count = np.sum(~np.isnan(square), axis=0)
             if not count.all():
@@ -516,17 +523,28 @@ class ProsailVAERegressor(BaseVAERegressor):
         )
 
 
+def _check_measurements(y, mean, highest):
+    """Return measurements of the shape of predictions, as float64."""
+    y = check_array(
+        y,
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        input_name="y",
+    )
+    if y.shape != mean.shape:
+        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
+    if np.isnan(y)[~np.isnan(mean)].any() and mean.ndim == 1:
+        raise ValueError("y must be finite, or NaN at dates of series.")
+    largest = np.nanmax(np.abs(y).reshape(-1, len(highest)), axis=0, initial=0.0)
+    if (largest > _LARGEST_MEASUREMENT * highest).any():
+        raise ValueError(
+            f"y must be in the units of the targets, whose bounds are {highest}, found up to "
+            f"{largest}."
+        )
+    return y
+
+
 def _list_traits(model):
     return [trait.name for trait in (*model.variables, *model.derived)]
-
-
-def _list_contents(X, rows, known):
-    """Return for each known date of series an array that tells it from others."""
-    complete = X.is_complete.reshape(X.shape)[rows]
-    dates = X.dates[rows]
-    spectra = np.concatenate([X.reflectances, X.angles], axis=1).reshape(*X.shape, -1)[rows]
-    contents = []
-    for series, days, seen, at in zip(spectra, dates, complete, known, strict=True):
-        content = np.concatenate([days[seen], series[seen].ravel()])
-        contents += [np.append(content, day) for day in days[at]]
-    return contents

@@ -7,7 +7,7 @@ import torch
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array, validate_data
 
-from sklearn_sits._warnings import warn_user
+from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.physics import Sensor
 from sklearn_sits.physics.checks import check_degrees, check_values
@@ -48,6 +48,32 @@ class Spectra(NamedTuple):
         """Shape of a prediction: (n_samples,) or (n_series, n_dates)."""
         return self.is_complete.shape if self.dates is None else self.dates.shape
 
+    def list_contents(self, rows, known):
+        """List for dates of series an array that tells each of them from all others.
+
+        Parameters
+        ----------
+        rows : slice
+            Series.
+        known : bool ndarray of shape (n_series, n_dates)
+            Dates of these series to list.
+
+        Returns
+        -------
+        contents : list of ndarray
+            The spectra of the series, and then the date.
+        """
+        spectra = np.concatenate([self.reflectances, self.angles], axis=1)
+        spectra = spectra.reshape(*self.shape, -1)[rows]
+        complete = self.is_complete.reshape(self.shape)[rows]
+        contents = []
+        for series, days, seen, listed in zip(
+            spectra, self.dates[rows], complete, known, strict=True
+        ):
+            content = np.concatenate([days[seen], series[seen].ravel()])
+            contents += [np.append(content, day) for day in days[listed]]
+        return contents
+
 
 def check_reflectances(estimator, X, *, decoder, reset):
     """Validate spectra with their angles, or series of them.
@@ -83,6 +109,8 @@ n_angles)
     """
     X, dates = _read_series(estimator, X, reset) if _n_dims(X) == 3 else (X, None)
     if dates is None:
+        if not issparse(X) and not hasattr(X, "columns"):
+            X = check_numeric(X, "X")
         X = validate_data(
             estimator,
             X,
@@ -97,9 +125,11 @@ n_angles)
     X = X.reshape(-1, X.shape[-1])
     is_missing = np.isnan(X).any(axis=1)
     if dates is None and is_missing.any():
-        warn_user(
-            f"{np.count_nonzero(is_missing)} of {len(X)} spectra have NaN and are not used.",
+        warn_counted(
+            "{missing} of {total} spectra have NaN and are not used.",
             DataQualityWarning,
+            missing=np.count_nonzero(is_missing),
+            total=len(X),
         )
     if dates is not None:
         is_missing |= np.isnan(dates).ravel()
@@ -200,7 +230,7 @@ def _check_units(reflectances, angles, decoder):
             "their scale, which is 10000 for Sentinel-2 products, after subtracting their offset."
         )
     if len(decoder.geometry) == 3:
-        check_degrees(torch.from_numpy(np.nan_to_num(angles)))
+        check_degrees(torch.from_numpy(np.nan_to_num(angles)), "X", advice="")
 
 
 def _check_range(reflectances, angles, decoder):
@@ -216,7 +246,7 @@ def _check_range(reflectances, angles, decoder):
             f"{high:.4g}."
         )
     # As a tensor, because the model has the same limits.
-    check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry)
+    check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry, advice="")
 
 
 def _find_usable(reflectances, angles, decoder):
@@ -234,15 +264,17 @@ def _warn_of_spectra(reflectances, angles, is_bad, decoder):
     names = [f"column {i}" for i in range(len(values))]
     is_out = ~np.isfinite(values)
     if decoder is not None:
-        limits = f"within {_LOWEST} and {_HIGHEST}, and angles within their bounds"
+        limits = f"reflectances within {_LOWEST} and {_HIGHEST}, and angles within their bounds"
         names = [*decoder.bands, *(angle.name for angle in decoder.geometry)]
         low = np.array([_LOWEST] * len(decoder.bands) + [a.low for a in decoder.geometry])
         high = np.array([_HIGHEST] * len(decoder.bands) + [a.high for a in decoder.geometry])
         is_out = ~((values >= low) & (values <= high))
     (column,) = first_index(is_out)
-    warn_user(
-        f"{np.count_nonzero(is_bad)} of {len(is_bad)} spectra count as not observed, because "
-        f"reflectances must be {limits}. The first one is spectrum {first}, with "
-        f"{names[column]} = {values[column]:.4g}.",
+    warn_counted(
+        "{unusable} of {total} spectra count as not observed, because values must be "
+        f"{limits}.",
         DataQualityWarning,
+        detail=f"The first one is spectrum {first}, with {names[column]} = {values[column]:.4g}.",
+        unusable=np.count_nonzero(is_bad),
+        total=len(is_bad),
     )

@@ -29,6 +29,21 @@ def reconstruction_score(estimator, X, y=None):
     -------
     score : float
         The higher the better.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If the estimator is not fitted.
+
+    Examples
+    --------
+    >>> from sklearn_sits import load_prosail_vae, reconstruction_score
+    >>> from sklearn_sits.datasets import make_prosail
+    >>> X, _ = make_prosail(100, random_state=0)
+    >>> worse = X[:, [9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 10, 11, 12]]
+    >>> model = load_prosail_vae()
+    >>> reconstruction_score(model, X) > reconstruction_score(model, worse)
+    True
     """
     check_is_fitted(estimator)
     observed = estimator._check_X(X)

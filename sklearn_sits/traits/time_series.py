@@ -80,7 +80,9 @@ class SeriesPosterior(Posterior):
         columns = list(range(len(decoder.variables)))
         mean, std = (values.unsqueeze(1) for values in self._smooth_logarithms(columns))
         factor = self.single.module.copula_factor.to(normal)
-        variables = self._to_units(mean + std * (normal @ factor.mT), columns)
+        # One product per date, whose rounding does not depend on the other dates.
+        normal = torch.bmm(normal, factor.mT.expand(len(normal), *factor.shape))
+        variables = self._to_units(mean + std * normal, columns)
         # Only the shape of the canopy matters to traits of dates whose angles are not known.
         nominal = torch.tensor(decoder.nominal_geometry).to(variables)
         geometry = nominal.expand(len(variables), 1, len(nominal))

@@ -34,12 +34,8 @@ class TraitTraining(AutoEncoderTraining):
         Bands that have to be reconstructed.
     n_simulations : int
         Number of simulations.
-    settings : TrainingSettings
-        See :class:`ProsailVAERegressor`.
-    generator : torch.Generator
-        Source of randomness, on the CPU.
-    device : torch.device
-        Where to train.
+    settings, generator, device
+        See :class:`AutoEncoderTraining`.
     """
 
     observed_rate = 1 / 6
@@ -74,24 +70,7 @@ class TraitTraining(AutoEncoderTraining):
         self._regularised = [names.index(name) for name in decoder.regularised]
 
     def fit(self):
-        """Train, and start again with other weights if nothing was learned.
-
-        Returns
-        -------
-        history : list of dict
-            Per 100 steps: step, phase, and the mean of each part of the loss.
-
-        Raises
-        ------
-        FloatingPointError
-            If the training diverges.
-
-        Warns
-        -----
-        UserWarning
-            If the encoder has learned nothing about the first regularised variable from the
-            spectra; the training starts again, at most twice.
-        """
+        """See :meth:`AutoEncoderTraining.run`. A collapsed training starts again, at most twice."""
         self.simulator.decoder.to(self.device)
         seed = int(torch.randint(2**31, (), generator=self.generator))
         self._draw_generator = torch.Generator(self.device).manual_seed(seed)

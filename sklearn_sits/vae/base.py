@@ -7,9 +7,10 @@ import numpy as np
 import torch
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, _fit_context
 from sklearn.utils import check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, _check_y, check_is_fitted
 
+from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import TorchStateMixin, check_device
 from sklearn_sits.vae.training import TrainingSettings
 
@@ -35,14 +36,14 @@ class BaseVAERegressor(
     _parameter_constraints = {
         "targets": [str, "array-like"],
         "objective": [StrOptions({"hybrid", "self-supervised", "simulations"})],
-        "n_hidden": [Interval(Integral, 1, None, closed="left")],
-        "n_blocks": [Interval(Integral, 0, None, closed="left")],
-        "pretrain_iter": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "n_mc_samples": [Interval(Integral, 2, None, closed="left")],
-        "kl_weight": [Interval(Real, 0, None, closed="left")],
+        "n_hidden": [NumberInterval(Integral, 1, None, closed="left")],
+        "n_blocks": [NumberInterval(Integral, 0, None, closed="left")],
+        "pretrain_iter": [NumberInterval(Integral, 1, None, closed="left")],
+        "max_iter": [NumberInterval(Integral, 1, None, closed="left")],
+        "batch_size": [NumberInterval(Integral, 1, None, closed="left")],
+        "learning_rate": [NumberInterval(Real, 0, None, closed="neither")],
+        "n_mc_samples": [NumberInterval(Integral, 2, None, closed="left")],
+        "kl_weight": [NumberInterval(Real, 0, None, closed="left")],
         "random_state": ["random_state"],
         "device": [str, torch.device],
         "verbose": ["verbose"],
@@ -101,7 +102,8 @@ class BaseVAERegressor(
             _check_y(y, multi_output=not self._has_one_target(), y_numeric=True)
 
     def _list_settings(self):
-        return TrainingSettings(*(getattr(self, name) for name in TrainingSettings._fields))
+        parameters = vars(read_parameters(self))
+        return TrainingSettings(**{name: parameters[name] for name in TrainingSettings._fields})
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None):

@@ -24,14 +24,6 @@ def draw_normal(rows, n_draws, n_variables, seed):
     Returns
     -------
     normal : float64 ndarray of shape (n, n_draws, n_variables)
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sklearn_sits.vae.draws import draw_normal
-    >>> rows = np.arange(6.0).reshape(3, 2)
-    >>> bool((draw_normal(rows, 2, 1, 0)[2:] == draw_normal(rows[2:], 2, 1, 0)).all())
-    True
     """
     normal = np.empty((len(rows), n_draws, n_variables))
     start = int(seed).to_bytes(8, "little")

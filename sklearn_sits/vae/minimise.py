@@ -1,16 +1,14 @@
-"""Training loop of the auto-encoders."""
+"""Training of the encoders of the auto-encoders."""
 
-import numpy as np
-import torch
-from torch import nn
+from skorch.callbacks import LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR
+
+from sklearn_sits.runtime.training import train_epochs
 
 __all__ = ["minimise"]
 
 _FINAL_RATE = 0.01
-_GRADIENT_NORM = 10.0
-_RECORD = 100
-# Steps with a gradient that is not finite are skipped; more than this share is a divergence.
-_MAX_SKIPPED = 0.05
+_RECORD = 100  # steps
 
 
 def minimise(module, objective, n_steps, learning_rate, phase, bar):
@@ -41,36 +39,32 @@ def minimise(module, objective, n_steps, learning_rate, phase, bar):
     FloatingPointError
         If the training diverges.
     """
-    optimiser = torch.optim.Adam(module.encoder.parameters(), learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimiser, n_steps, learning_rate * _FINAL_RATE
-    )
-    history, sums, n_skipped = [], {}, torch.zeros(())
     module.train()
-    for step in range(1, n_steps + 1):
-        optimiser.zero_grad()
-        loss, parts = objective(step)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(module.encoder.parameters(), _GRADIENT_NORM)
-        finite = torch.isfinite(norm)
-        n_skipped = n_skipped + ~finite.cpu()
-        if finite:
-            optimiser.step()
-        schedule.step()
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + value.detach()
-        bar.update()
-        if step % _RECORD == 0 or step == n_steps:
-            count = (step - 1) % _RECORD + 1
-            record = {name: float(total) / count for name, total in sums.items()}
-            history.append({"step": step, "phase": phase} | record)
-            bar.set_postfix({name: f"{value:.2f}" for name, value in record.items()})
-            sums = {}
-    if n_skipped > _MAX_SKIPPED * n_steps or not all(
-        np.isfinite(value) for value in record.values()
-    ):
-        raise FloatingPointError(
-            f"The training diverged. Lower learning_rate={learning_rate}, or check X for extreme "
-            "values."
-        )
+    ends = [*range(_RECORD, n_steps, _RECORD), n_steps]
+    starts = [1, *(end + 1 for end in ends)]
+
+    def steps(first, last):
+        for step in range(first, last + 1):
+            yield step
+            bar.update()
+
+    records = train_epochs(
+        module.encoder,
+        objective,
+        (steps(first, last) for first, last in zip(starts, ends, strict=False)),
+        learning_rates={"*": learning_rate},
+        schedule=LRScheduler(
+            CosineAnnealingLR,
+            step_every="batch",
+            event_name=None,
+            T_max=n_steps,
+            eta_min=learning_rate * _FINAL_RATE,
+        ),
+        n_steps=n_steps,
+        advice=f"Lower learning_rate={learning_rate}, or check X for extreme values.",
+    )
+    history = []
+    for end, record in zip(ends, records, strict=True):
+        history.append({"step": end, "phase": phase} | record)
+        bar.set_postfix({name: f"{value:.2f}" for name, value in record.items()})
     return history

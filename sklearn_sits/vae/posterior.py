@@ -13,17 +13,7 @@ class Posterior(ABC):
     """
 
     def mean(self, columns):
-        """Return the means of some outputs.
-
-        Parameters
-        ----------
-        columns : list of int
-            Their positions.
-
-        Returns
-        -------
-        mean : tensor of shape (n, n_columns)
-        """
+        """See :meth:`moments`, of which this returns the first."""
         return self.moments(columns)[0]
 
     @abstractmethod

@@ -118,7 +118,12 @@ class AutoEncoderTraining(ABC):
         Returns
         -------
         history : list of dict
-            Per 100 steps: step, phase, and the mean of each part of the loss.
+            Those of both phases, see :func:`minimise`.
+
+        Raises
+        ------
+        FloatingPointError
+            If the training diverges.
         """
         settings, module = self.settings, self.module
         self.reset()

@@ -5,6 +5,7 @@ import pytest
 import skops.io
 from contracts import interrupt_after, torch_objects
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.distance import pdist
 from sklearn.datasets import make_moons
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
@@ -12,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sklearn_sits import LinearInterpolator, SVGPClassifier
 from sklearn_sits.datasets import make_sits
+from sklearn_sits.exceptions import DataQualityWarning
 
 
 def make(**kwargs):
@@ -56,14 +58,50 @@ def test_position_features(moons):
     rng = np.random.default_rng(0)
     positions = 1e5 * rng.random((300, 2)) + 5e5
     both = np.hstack([positions[:, :1], X, positions[:, 1:]])
+    # At the start of the training, the two groups have the median distances within them.
+    start = make(position_features=(0, -1), learning_rate=1e-9, max_iter=1).fit(both, y)
+    lengthscale = np.exp(start.state_["head.gp.kernel.base_kernel.raw_lengthscale"])[0, 0]
+    assert_allclose(lengthscale[[0, 1]], lengthscale[[3, 2]])
+    standardised = StandardScaler().fit_transform(both)
+    for features, found in ([0, 3], lengthscale[0]), ([1, 2], lengthscale[1]):
+        assert_allclose(found, np.median(pdist(standardised[:, features])), rtol=0.03)
+    together = make(learning_rate=1e-9, max_iter=1).fit(both, y)
+    lengthscale = np.exp(together.state_["head.gp.kernel.base_kernel.raw_lengthscale"])
+    assert_allclose(lengthscale, lengthscale[0, 0, 0], rtol=1e-6)
     clf = make(position_features=(0, -1)).fit(both[:200], y[:200])
-    lengthscale = np.exp(clf.state_["head.gp.kernel.base_kernel.raw_lengthscale"])[:, 0]
-    assert (lengthscale[:, [0, 3]] > 1e4).all()
-    assert (lengthscale[:, [1, 2]] < 10).all()
     assert clf.score(both[200:], y[200:]) > 0.85
-    # Without their own scale the features drown in the positions.
-    mixed = make().fit(both[:200], y[:200])
-    assert mixed.score(both[200:], y[200:]) < clf.score(both[200:], y[200:])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_units_of_the_features_do_not_matter(moons, dtype):
+    """Neither large numbers without variation, such as dates, nor small ones."""
+    X, y = moons
+    other = (X * [10.0, 1e-3] + [17_500.0, 0.0]).astype(dtype)
+    other = np.hstack([other, np.full((300, 1), 1e30, dtype)])
+    clf = make().fit(other[:200], y[:200])
+    assert clf.score(other[200:], y[200:]) > 0.93
+    reordered = np.random.default_rng(0).permutation(y)
+    assert np.isfinite(make().fit(other, reordered).predict_proba(other)).all()
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(np.float32, 1e30), (np.float64, -1e300)])
+def test_values_far_away_are_predicted_by_the_prior(moons, dtype, value):
+    X, y = moons[0].astype(dtype), moons[1]
+    clf = make().fit(X, y)
+    far = X[:5].copy()
+    far[:2, 1] = value
+    with pytest.warns(DataQualityWarning, match=r"2 of 5 samples lie more than 10\^6") as caught:
+        found = clf.predict_proba(far)
+    assert caught[0].filename == __file__
+    assert_allclose(found[:2], clf.predict_proba(X[:1] + 1e5).repeat(2, axis=0), rtol=1e-5)
+    assert_allclose(found[2:], clf.predict_proba(X[2:5]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("largest", [1e30, 3e38])
+def test_training_on_huge_values(moons, largest):
+    X, y = moons
+    huge = (X / np.abs(X).max() * largest).astype(np.float32)
+    assert make().fit(huge, y).score(huge, y) > 0.93
 
 
 def test_all_features_are_positions(moons):
@@ -79,6 +117,8 @@ def test_all_features_are_positions(moons):
         ({"position_features": (True,)}, TypeError, "position_features must hold integers"),
         ({"position_features": 1}, ValueError, "'position_features' parameter"),
         ({"n_mc_samples": 5}, ValueError, "n_mc_samples must be even"),
+        ({"max_iter": True}, ValueError, "'max_iter' parameter .* Got True"),
+        ({"learning_rate": True}, ValueError, "'learning_rate' parameter .* Got True"),
         ({"device": "abacus"}, ValueError, "device must be"),
         ({"class_weight": {7: 1.0}}, ValueError, "class_weight names"),
     ],
@@ -140,5 +180,8 @@ def test_weight_of_two_is_a_repetition(moons):
 
 def test_gap_filled_series():
     X, y = make_sits(600, 40, 4, 3, positions=False, random_state=0)
-    clf = make_pipeline(LinearInterpolator(), StandardScaler(), make())
-    assert clf.fit(X[:400], y[:400]).score(X[400:], y[400:]) > 0.7
+    clf = make_pipeline(LinearInterpolator(), make()).fit(X[:400], y[:400])
+    assert clf.score(X[400:], y[400:]) > 0.85
+    standardised = make_pipeline(LinearInterpolator(), StandardScaler(), make())
+    standardised.fit(X[:400], y[:400])
+    assert (standardised.predict(X) == clf.predict(X)).mean() > 0.98

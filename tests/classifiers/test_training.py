@@ -27,7 +27,7 @@ def make_problem(n=100, seed=0):
     labels = (x[:, 0] > 0).long().numpy()
     module = ClassifierModule(Linear(), MLPHead(4, 2, 0.0)).double()
     reset_linear(module.representation.linear, generator)
-    module.head.reset(generator)
+    module.head.reset(x, torch.from_numpy(labels), torch.ones(n), generator)
     return module, x, labels
 
 
@@ -37,6 +37,7 @@ def run(module, x, labels, weight=None, **kwargs):
         "max_iter": 5,
         "batch_size": 30,
         "learning_rate": 0.01,
+        "head_rate": 1.0,
         "n_iter_no_change": 10,
         "tol": 1e-4,
         "verbose": 0,
@@ -86,9 +87,9 @@ def test_best_state_is_restored():
     class Recorder(MLPHead):
         """Notes the parameters at each validation."""
 
-        def predict_proba(self, z):
+        def predict_log_proba(self, z):
             states.append(self.linear.weight.detach().clone())
-            return super().predict_proba(z)
+            return super().predict_log_proba(z)
 
     module.head.__class__ = Recorder
     rows = np.arange(80)
@@ -104,6 +105,7 @@ def test_best_state_is_restored():
         max_iter=50,
         batch_size=20,
         learning_rate=0.05,
+        head_rate=1.0,
         n_iter_no_change=3,
         tol=0.0,
         verbose=0,
@@ -126,7 +128,7 @@ def test_divergence_is_an_error():
     module, x, labels = make_problem()
     with torch.no_grad():
         module.head.linear.weight.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match=r"epoch 1\. Lower learning_rate=0\.01"):
+    with pytest.raises(FloatingPointError, match=r"Lower learning_rate=0\.01.* step 4 of 20"):
         run(module, x, labels)
 
 

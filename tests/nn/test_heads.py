@@ -21,7 +21,7 @@ def make_head(z, labels, *, n_inducing=10, n_classes=3, seed=0, mixed=True, **kw
     head = SVGPHead(z.shape[1], n_classes, n_inducing, **kwargs).double()
     weight = torch.ones(len(z), dtype=torch.float64)
     scale = torch.full((z.shape[1],), 2.0, dtype=torch.float64)
-    head.reset(z[:n_inducing], scale, z, labels, weight, generator)
+    head.reset(z, labels, weight, generator, z[:n_inducing], scale)
     if mixed:
         with torch.no_grad():
             noise = torch.randn(head.mixing.shape, generator=generator)
@@ -157,9 +157,8 @@ def test_base_draws_are_normal():
 def test_perceptron():
     z, labels = make_data()
     head = MLPHead(4, 3, dropout=0.5).double()
-    head.reset(torch.Generator().manual_seed(0))
+    head.reset(z, labels, torch.ones(len(z)), torch.Generator().manual_seed(0))
     assert head.kl() == 0.0
-    assert head.rate == 1.0
     head.eval()
     logits = head.linear(z * torch.sigmoid(z))
     assert_close(head.predict_proba(z), logits.softmax(1))

@@ -86,6 +86,9 @@ def test_steps_are_finite(dates, dtype):
     days = torch.arange(-45, 411, dtype=dtype)
     values = double_logistic(season, days)
     assert values.dtype == dtype
+    # Growth and decline are equally fast: no tail lies outside.
+    assert values.min() >= 0.2 - 1e-6
+    assert values.max() <= 0.8 + 1e-6
     values.square().sum().backward()
     assert season.grad.isfinite().all()
     for part in linearise(season.detach(), days):

@@ -28,7 +28,7 @@ def test_shipped_weights(sensor, bands):
 def test_size():
     folder = files("sklearn_sits.traits") / "weights"
     names = {file.name for file in folder.iterdir() if file.name.endswith(".npz")}
-    assert names == {pretrained.file_name(*case) for case in pretrained.SHIPPED}
+    assert names == {trained.file_name for trained in pretrained.SHIPPED}
     assert all(len((folder / name).read_bytes()) < 200_000 for name in names)
 
 
@@ -58,6 +58,6 @@ def test_weights_can_be_built_again(monkeypatch):
     expected = set(load_prosail_vae().state_)
     quick = {"objective": "simulations", "n_simulations": 500, "pretrain_iter": 5}
     monkeypatch.setattr(pretrained, "_PARAMETERS", quick | {"random_state": 0, "n_hidden": 8})
-    state = _build_weights.build("Sentinel-2A", ("B2", "B3", "B4", "B8"))
+    state = _build_weights.build(pretrained.TrainedSensor("Sentinel-2A", ("B2", "B3", "B4", "B8")))
     assert set(state) == expected
     assert state["encoder.first.weight"].shape == (8, 7)

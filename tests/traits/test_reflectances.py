@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,17 +7,18 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import BaseEstimator
 
-from sklearn_sits.physics import Sensor
+from sklearn_sits.exceptions import DataQualityWarning
+from sklearn_sits.physics import Prosail
 from sklearn_sits.traits.reflectances import check_reflectances, evenly_spaced_sensor
 
-SENSOR = Sensor.load("Sentinel-2A", ["B4", "B8"])
+DECODER = Prosail("Sentinel-2A", ["B4", "B8"], quadrature=1)
 ROW = [0.05, 0.4, 35.0, 5.0, 100.0]
 COLUMNS = ["B4", "B8", "sun", "view", "azimuth"]
 
 
-def check(X, sensor=SENSOR, estimator=None, reset=True):
+def check(X, decoder=DECODER, estimator=None, reset=True):
     estimator = BaseEstimator() if estimator is None else estimator
-    return check_reflectances(estimator, X, sensor=sensor, reset=reset)
+    return check_reflectances(estimator, X, decoder=decoder, reset=reset)
 
 
 def table(n=4):
@@ -46,9 +49,9 @@ def test_series():
     assert estimator.n_features_in_ == 5
 
 
-def test_without_sensor_every_column_is_a_band():
+def test_without_decoder_every_column_is_a_band():
     X = np.array([[-7.0, 1e5, 3.0]])
-    spectra, angles, seen, _ = check(X, sensor=None)
+    spectra, angles, seen, _ = check(X, decoder=None)
     assert_array_equal(spectra, X)
     assert angles.shape == (1, 0)
     assert seen.all()
@@ -57,9 +60,10 @@ def test_without_sensor_every_column_is_a_band():
 def test_spectra_with_nan():
     X = table()
     X[1, 0] = X[2, 4] = np.nan
-    with pytest.warns(UserWarning, match="2 of 4 spectra have NaN") as caught:
+    with pytest.warns(DataQualityWarning, match="2 of 4 spectra have NaN") as caught:
         assert_array_equal(check(X)[2], [True, False, False, True])
     assert len(caught) == 1
+    assert caught[0].filename == __file__
 
 
 def change(column, value):
@@ -71,15 +75,18 @@ def change(column, value):
 @pytest.mark.parametrize(
     ("X", "match"),
     [
-        (change(slice(2), [400, 4000]), "X must hold reflectances in 0-1, found 4000: divide"),
+        (
+            change(slice(2), [400, 4000]),
+            "X must hold reflectances in 0-1, found 4000. Divide|their median is",
+        ),
         (change(1, 1.7), "X must hold reflectances within -0.05 and 1.5, found 0.05 to 1.7"),
         (change(0, -0.2), "X must hold reflectances within .* found -0.2 to 0.4"),
-        (change(slice(2, 5), [0.6, 0.1, 2.0]), "must be in degrees"),
+        (change(slice(2, 5), [0.6, 0.1, 2.0]), "must have angles in degrees"),
         (change(2, 95), "X contains sun zenith = 95"),
         (change(3, -1), "X contains view zenith = -1"),
         (change(4, 400), "X contains relative azimuth = 400"),
         (change(0, np.inf), "infinity"),
-        (table()[:, :2], "X has 2 columns .* expected 5: the bands B4, B8, sun zenith"),
+        (table()[:, :2], "X has 2 columns .* expected 5: the bands B4, B8, then sun zenith"),
         (table()[0], "1D array"),
         (table()[None, None], "dim"),
         (table().astype(str) + "a", "could not convert|numeric"),
@@ -93,6 +100,61 @@ def change(column, value):
 def test_bad_input(X, match):
     with pytest.raises((ValueError, TypeError), match=match):
         check(X)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "found"),
+    [
+        (0, -0.06, "B4 = -0.06"),
+        (1, 1.6, "B8 = 1.6"),
+        (1, np.inf, "B8 = inf"),
+        (0, 400.0, "B4 = 400"),
+        (2, 95.0, "sun zenith = 95"),
+        (3, -1.0, "view zenith = -1"),
+        (4, 400.0, "relative azimuth = 400"),
+    ],
+)
+@pytest.mark.parametrize("in_series", [False, True])
+def test_outliers_in_predict(column, value, found, in_series):
+    """One spectrum with a value out of range, and one with NaN, which counts on its own."""
+    X = table(6)
+    X[2, column] = value
+    X[4, column] = np.nan
+    if in_series:
+        X = np.concatenate([np.zeros((6, 1)), X], axis=1).reshape(2, 3, 6)
+    match = f"1 of 6 spectra count as not observed, .* The first one is spectrum 2, with {found}"
+    with pytest.warns(DataQualityWarning) as caught:
+        spectra = check(X, estimator=fitted_on(5), reset=False)
+    assert re.search(match, str(caught[-1].message))
+    assert len(caught) == 1 + (not in_series)
+    assert {warning.filename for warning in caught} == {__file__}
+    assert_array_equal(spectra.is_complete, [True, True, False, True, False, True])
+
+
+def fitted_on(n_features):
+    estimator = BaseEstimator()
+    estimator.n_features_in_ = n_features
+    return estimator
+
+
+@pytest.mark.parametrize(
+    ("X", "match"),
+    [
+        (np.tile([400, 4000, 35.0, 5.0, 100.0], (4, 1)), "their median is 2200. Divide"),
+        (np.tile([0.05, 0.4, 0.6, 0.1, 2.0], (4, 1)), "must be in degrees"),
+    ],
+)
+def test_other_units_in_predict(X, match):
+    with pytest.raises(ValueError, match=match):
+        check(X, estimator=fitted_on(5), reset=False)
+
+
+def test_block_of_one_fill_value_is_not_observed():
+    X = np.tile([-9999.0, -9999, 35, 5, 100], (4, 1))
+    for value in (-9999.0, 65535.0):
+        X[:, :2] = value
+        with pytest.warns(DataQualityWarning, match="4 of 4 spectra count as not observed"):
+            assert not check(X, estimator=fitted_on(5), reset=False).is_complete.any()
 
 
 @pytest.mark.parametrize("value", [-0.05, 0.0, 1.5])

@@ -2,33 +2,50 @@ import contracts
 import joblib
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
-from sklearn_sits import MTANSVGPClassifier, pack
+from sklearn_sits import MTANMLPClassifier, MTANSVGPClassifier, pack
 from sklearn_sits.datasets import make_sits
+from sklearn_sits.nn.heads import MLPHead
+
+SMALL = {
+    "n_reference_dates": 5,
+    "time_embedding_dim": 16,
+    "n_components": 16,
+    "n_hidden": 16,
+    "dropout": 0,
+    "date_dropout": 0,
+    "batch_size": 256,
+    "max_iter": 3,
+}
 
 
-class Small:
+class MLP:
+    estimator_class = MTANMLPClassifier
+    settings = SMALL
+
+
+class SVGP:
     estimator_class = MTANSVGPClassifier
-    settings = {
-        "n_reference_dates": 5,
-        "time_embedding_dim": 16,
-        "n_components": 16,
-        "n_hidden": 16,
-        "n_inducing": 8,
-        "dropout": 0,
-        "date_dropout": 0,
-        "batch_size": 256,
-        "max_iter": 3,
-    }
+    settings = {**SMALL, "n_inducing": 8}
 
 
-class TestInvariance(Small, contracts.InvarianceContract):
+class TestInvarianceMLP(MLP, contracts.InvarianceContract):
     pass
 
 
-class TestBadInput(Small, contracts.BadInputContract):
+class TestInvarianceSVGP(SVGP, contracts.InvarianceContract):
+    pass
+
+
+class TestBadInputMLP(MLP, contracts.BadInputContract):
+    pass
+
+
+class TestBadInputSVGP(SVGP, contracts.BadInputContract):
     @pytest.mark.parametrize(
         ("parameters", "match"),
         [
@@ -41,16 +58,64 @@ class TestBadInput(Small, contracts.BadInputContract):
         self.check(self.make(**parameters), *data, match)
 
 
-class TestState(Small, contracts.StateContract):
+class TestStateMLP(MLP, contracts.StateContract):
     pass
 
 
-class TestWorkflow(Small, contracts.WorkflowContract):
+class TestStateSVGP(SVGP, contracts.StateContract):
     pass
 
 
-def make(**kwargs):
-    return MTANSVGPClassifier(device="cpu", random_state=0, **{**Small.settings, **kwargs})
+class TestWorkflowMLP(MLP, contracts.WorkflowContract):
+    pass
+
+
+class TestWorkflowSVGP(SVGP, contracts.WorkflowContract):
+    pass
+
+
+def make(cls=MTANSVGPClassifier, **kwargs):
+    settings = SVGP.settings if cls is MTANSVGPClassifier else SMALL
+    return cls(device="cpu", random_state=0, **{**settings, **kwargs})
+
+
+def test_probabilities_are_a_softmax_of_the_representation():
+    X, y = contracts.series()
+    clf = make(MTANMLPClassifier).fit(X, y)
+    Z = torch.from_numpy(clf.transform(X))
+    assert Z.shape == (90, 256)
+    head = clf._module.head
+    assert isinstance(head, MLPHead)
+    logits = head.linear(Z * torch.sigmoid(Z))
+    assert_allclose(clf.predict_proba(X), logits.softmax(1).numpy(), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("embedding_dim", "width"), [(None, 256), (7, 7)])
+def test_width_of_the_deep_embedding(embedding_dim, width):
+    X, y = contracts.series()
+    clf = make(MTANMLPClassifier, embedding_dim=embedding_dim, max_iter=1).fit(X, y)
+    assert clf.transform(X).shape == (90, width)
+    assert len(clf.get_feature_names_out()) == width
+
+
+def test_position_channels_are_named_not_placed(data):
+    X, y = data
+    one = make(MTANMLPClassifier, position_channels=(-2, -1), max_iter=5).fit(X, y)
+    order = [0, 4, 5, 1, 2, 3]
+    other = make(MTANMLPClassifier, position_channels=(1, 2), max_iter=5).fit(X[..., order], y)
+    assert_allclose(other.predict_proba(X[..., order]), one.predict_proba(X), rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_storage_of_the_series_does_not_change_the_training(seed):
+    X, y = contracts.series(aligned=True)
+    one = make(MTANMLPClassifier).fit(X, y)
+    rng = np.random.default_rng(seed)
+    order = rng.permuted(np.tile(np.arange(X.shape[1]), (len(X), 1)), axis=1)
+    own = np.take_along_axis(X, order[..., None], axis=1)
+    padded = np.concatenate([np.full_like(X[:, :2], np.nan), own], axis=1)
+    other = make(MTANMLPClassifier).fit(padded, y)
+    assert_allclose(other.predict_proba(X), one.predict_proba(X), rtol=0, atol=1e-7)
 
 
 class Interrupted(MTANSVGPClassifier):
@@ -165,20 +230,46 @@ def test_two_sensors():
     assert np.isfinite(clf.predict_proba(half)).all()
 
 
-def test_learns_classes_elsewhere_in_the_scene():
-    X, y = make_sits(800, 40, 4, 3, random_state=0)
-    easting = np.nanmax(X[..., -2], axis=1)
-    west = easting < np.median(easting)
-    clf = MTANSVGPClassifier(position_channels=(-2, -1), device="cpu", random_state=0)
-    clf.fit(X[west], y[west])
-    assert clf.score(X[~west], y[~west]) > 0.6
-    losses = [record["train_loss"] for record in clf.history_]
-    assert losses[-1] < 0.8 * losses[0]
-
-
 def test_history(data):
     clf = make(early_stopping=True).fit(*data)
     assert [record["epoch"] for record in clf.history_] == [1, 2, 3]
     assert set(clf.history_[0]) == {"epoch", "train_loss", "valid_log_loss", "seconds"}
     assert all(np.isfinite(list(record.values())).all() for record in clf.history_)
     assert clf.n_iter_ == 3
+
+
+# Of 400 series in the east of a scene whose west was trained on, three classes: measured with
+# seeds 0 to 2, accuracies of 0.85 to 0.90.
+@pytest.mark.parametrize("cls", [MTANMLPClassifier, MTANSVGPClassifier])
+def test_accuracy_elsewhere_in_the_scene(cls):
+    X, y = make_sits(800, 40, 4, 3, random_state=0)
+    easting = np.nanmax(X[..., -2], axis=1)
+    west = easting < np.median(easting)
+    clf = cls(position_channels=(-2, -1), device="cpu", random_state=0).fit(X[west], y[west])
+    assert clf.score(X[~west], y[~west]) > 0.82
+    assert log_loss(y[~west], clf.predict_proba(X[~west]).astype(float)) < 0.45
+    losses = [record["train_loss"] for record in clf.history_]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_reference_dates_are_those_of_all_series():
+    """Also of more than are needed to initialise the model."""
+    X, y = make_sits(4500, 6, 1, 2, positions=False, random_state=0)
+    for row in np.flatnonzero(~np.isnan(X[:, 0, 1]))[[0, -1]]:
+        early = X.copy()
+        early[row, :, 0] -= 100
+        clf = make(max_iter=1).fit(early, y)
+        observed = early[..., 0][~np.isnan(early[..., 1])]
+        assert_allclose(clf.reference_dates_[[0, -1]], [observed.min(), observed.max()])
+        assert_allclose(clf.date_range_, [observed.min(), observed.max()])
+
+
+def test_series_without_weight_have_no_reference_dates(data):
+    X, y = data
+    weight = np.ones(len(y))
+    weight[:5] = 0
+    moved = X.copy()
+    moved[:5, :, 0] -= 500
+    one, other = (make().fit(series, y, sample_weight=weight) for series in (X, moved))
+    assert_array_equal(one.reference_dates_, other.reference_dates_)
+    assert_array_equal(one.predict_proba(X), other.predict_proba(X))
