@@ -1,5 +1,7 @@
 """Distributions of traits at every date of a series."""
 
+import math
+
 import torch
 
 from sklearn_sits.nn.time_prior import smooth
@@ -52,8 +54,17 @@ class SeriesPosterior(Posterior):
         share = (misfits / median)[self.seen]
         factor = share.unsqueeze(1) * self.single.width_factor(columns)
         time_scale = self.time_scale[columns]
-        mean, std, _ = _smooth(self.single, self.dates, self.seen, factor, time_scale, columns)
-        median = median.expand_as(self.dates)[self.known].unsqueeze(1)
+        median = median.expand_as(self.dates)
+        mean, std, _ = _smooth(
+            self.single,
+            self.dates,
+            self.seen,
+            factor,
+            time_scale,
+            columns,
+            common_factor=median[self.seen].unsqueeze(1),
+        )
+        median = median[self.known].unsqueeze(1)
         return mean[self.known], std[self.known] * median
 
     def _to_units(self, logarithms, columns):
@@ -62,12 +73,9 @@ class SeriesPosterior(Posterior):
 
     def moments(self, columns):
         """See :class:`Posterior`."""
-        mean, std = self._smooth_logarithms(columns)
-        # Moments of the log-normal distribution.
-        log_mean, relative_std = mean + 0.5 * std.square(), torch.expm1(std.square()).sqrt()
-        width = (self.high - self.low).double()[columns]
-        latent_std = (log_mean.exp() * relative_std).clamp_max(0.5)
-        return self._to_units(log_mean, columns), width * latent_std
+        mean, std = _clamped_moments(*self._smooth_logarithms(columns))
+        low, high = (bound.double()[columns] for bound in (self.low, self.high))
+        return torch.lerp(low, high, mean), (high - low) * std
 
     def quantiles(self, levels, columns):
         """See :class:`Posterior`."""
@@ -127,8 +135,28 @@ def find_time_scale(single, dates, seen):
     return torch.tensor(TIME_SCALES, dtype=dates.dtype)[evidence.argmax(0).cpu()]
 
 
-def _smooth(single, dates, seen, factor, time_scale, columns):
-    """Spread the distributions of spectra over the dates, and join their logarithms."""
+def _clamped_moments(log_mean, log_std):
+    """Return mean and standard deviation of a log-normal share of a range, cut to [0, 1]."""
+    low = (math.log(_OFFSET) - log_mean) / log_std
+    high = (math.log1p(_OFFSET) - log_mean) / log_std
+
+    def partial_moment(k):
+        growth, shift = k * log_mean + 0.5 * (k * log_std).square(), k * log_std
+        below, above = (torch.special.log_ndtr(bound - shift) for bound in (low, high))
+        return torch.exp(growth + above) - torch.exp(growth + below)
+
+    inside, first, second = (partial_moment(k) for k in range(3))
+    at_one = torch.special.ndtr(-high)
+    mean = first - _OFFSET * inside + at_one
+    square = second - 2 * _OFFSET * first + _OFFSET**2 * inside + at_one
+    return mean, (square - mean.square()).clamp_min(0.0).sqrt()
+
+
+def _smooth(single, dates, seen, factor, time_scale, columns, common_factor=1.0):
+    """Spread the distributions of spectra over the dates, and join their logarithms.
+
+    The standard deviations are still to be multiplied by `common_factor`.
+    """
     module = single.module
     latent_mean, latent_std = (values[:, columns].to(dates) for values in single.latent_moments)
     # The log-normal distributions with these moments.
@@ -136,7 +164,11 @@ def _smooth(single, dates, seen, factor, time_scale, columns):
     variance = torch.log1p(relative_std.square())
     mean = dates.new_zeros(*dates.shape, len(columns))
     std = torch.full_like(mean, torch.inf)
-    mean[seen], std[seen] = to_log(latent_mean) - 0.5 * variance, variance.sqrt()
+    mean[seen], std[seen] = (
+        # The mean is kept by the distribution that is as wide as it will be.
+        to_log(latent_mean) - 0.5 * variance * common_factor**2,
+        variance.sqrt(),
+    )
     return smooth(
         # Any finite date does for padding, where nothing is seen.
         dates.nan_to_num(0.0),

@@ -18,7 +18,9 @@ from sklearn_sits.physics import Prior
 from sklearn_sits.physics.double_logistic import PHENOLOGY_PRIORS, double_logistic
 
 # Values that are meant to differ.
-unlike_the_training_data = pytest.mark.filterwarnings("ignore:Values in X lie outside of those")
+unlike_the_training_data = pytest.mark.filterwarnings(
+    "ignore:(Values in X|.* of the dates in X) lie outside of those"
+)
 
 
 def test_what_maps_need(data):

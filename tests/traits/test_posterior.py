@@ -55,7 +55,9 @@ def test_misfit_widens(trained, fitted, data, monkeypatch):
     assert 0.9 < trained.misfit_ < 1.2
     wrong = distort(X)
     with monkeypatch.context() as patch:
-        patch.setattr(TraitPosterior, "misfit", lambda self: torch.ones_like(self.loc[:, 0]))
+        patch.setattr(
+            TraitPosterior, "misfit", property(lambda self: torch.ones_like(self.loc[:, 0]))
+        )
         alone = [trained.predict(part, return_std=True)[1] for part in (X, wrong)]
         inner = [trained.predict_interval(part) for part in (X, wrong)]
     factors = [
@@ -115,8 +117,8 @@ def test_calibration_by_few_measurements_of_series(data):
     ("y", "match"),
     [
         (np.zeros((3, 2)), r"y must have shape \(400, 2\)"),
-        (np.full((400, 2), NAN), "y must be finite"),
-        (np.full((400, 2), np.inf), "y must be finite"),
+        (np.full((400, 2), NAN), "y has no measurement where X has a spectrum"),
+        (np.full((400, 2), np.inf), "y contains infinity"),
     ],
 )
 def test_bad_measurements(fitted, data, y, match):

@@ -52,8 +52,8 @@ def test_reconstruction(trained):
     found = trained.reconstruct(X)
     for band, one, other in zip(BANDS, found.T, X.T, strict=False):
         assert np.corrcoef(one, other)[0, 1] > 0.95, band
-    # About 0.02 in each of ten bands; half of the summed squares in units of 0.01.
-    assert -25 < reconstruction_score(trained, X) < -1
+    # About 0.024 in each of ten bands; half of the summed squares in units of 0.01.
+    assert -40 < reconstruction_score(trained, X) < -1
     assert reconstruction_score(trained, distort(X)) < 4 * reconstruction_score(trained, X)
     with pytest.raises(NotFittedError):
         reconstruction_score(make(), X)
@@ -297,7 +297,10 @@ def scale(columns, factor):
 
 
 BAD_INPUTS = {
-    "integers": (scale(slice(10), 10_000), "X must hold reflectances in 0-1, found .*. Divide"),
+    "integers": (
+        scale(slice(10), 10_000),
+        "X must hold reflectances in 0-1, but their median is .*. Divide",
+    ),
     "bright": (change(3, 1.7), "X must hold reflectances within -0.05 and 1.5, found .* to 1.7"),
     "negative": (change(3, -0.2), "X must hold reflectances within .* found -0.2"),
     "radians": (scale(slice(10, 13), np.pi / 180), "in degrees"),
@@ -326,7 +329,7 @@ REFUSED = ("integers", "radians", "1-D", "4-D", "strings", "empty")
 def test_bad_input_of_predict(trained, data, case):
     apply, match = BAD_INPUTS[case]
     for name in METHODS:
-        with pytest.raises(ValueError, match=match.replace("found", "but|found")):
+        with pytest.raises(ValueError, match=match):
             getattr(trained, name)(apply(data[0]))
 
 
@@ -349,11 +352,12 @@ def test_spectra_out_of_range_are_not_observed(trained, data, format):
     total = given.size // given.shape[-1]
     message = f"6 of {total} spectra count as not observed, .* with B5 = 1.7"
     for name in METHODS:
+        seed = {"random_state": 0} if name == "sample" else {}
         with pytest.warns(DataQualityWarning, match=message) as caught:
-            found = getattr(trained, name)(given)
+            found = getattr(trained, name)(given, **seed)
         assert len(caught) == 1
         assert caught[0].filename == __file__
-        expected = getattr(trained, name)(original)
+        expected = getattr(trained, name)(original, **seed)
         if name in ("predict", "transform", "reconstruct"):
             found, expected = [found], [expected]
         for one, other in zip(found, expected, strict=True):
@@ -396,7 +400,7 @@ def test_nothing_observed(trained, data):
         ({"bands": ["B4", "B99"]}, "bands must be of"),
         ({"bands": ["B4", "B4"]}, "bands must have names, all different"),
         ({"bands": "B4"}, "'bands' parameter"),
-        ({"sensor": "Sentinel-9"}, "name must be one of Sentinel-2A"),
+        ({"sensor": "Sentinel-9"}, "sensor must be one of .'Sentinel-2A'"),
         ({"sensor": 2}, "'sensor' parameter"),
         ({"excluded_bands": BANDS}, "excluded_bands leaves no band"),
         ({"excluded_bands": "B2"}, "'excluded_bands' parameter"),

@@ -141,7 +141,7 @@ def fitted_on(n_features):
     ("X", "match"),
     [
         (np.tile([400, 4000, 35.0, 5.0, 100.0], (4, 1)), "their median is 2200. Divide"),
-        (np.tile([0.05, 0.4, 0.6, 0.1, 2.0], (4, 1)), "must be in degrees"),
+        (np.tile([0.05, 0.4, 0.6, 0.1, 2.0], (4, 1)), "X must have angles in degrees"),
     ],
 )
 def test_other_units_in_predict(X, match):

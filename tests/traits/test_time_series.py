@@ -32,7 +32,9 @@ def test_prior_in_time(trained, fitted, data):
     seen = [0, 1, 3]
     assert np.ptp(mean[0, seen, 0]) < np.ptp(alone[0, seen, 0])
     assert mean[0, seen, 0].min() <= mean[0, 2, 0] <= mean[0, seen, 0].max()
-    assert_allclose(mean[0, 4], mean[0, 3], rtol=1e-6)
+    median = np.mean(fitted.predict_interval(series, 1e-6), axis=0)
+    assert_allclose(median[0, 4], median[0, 3], rtol=1e-5)
+    assert (mean[0, 4] < [10, 900]).all()
     assert (std[0, 4] > std[0, 3]).all()
     lower, upper = fitted.predict_interval(series)
     assert ((lower < upper) & (lower <= mean) & (mean <= upper)).all()
@@ -46,8 +48,11 @@ def test_one_date_has_no_neighbours(trained, fitted, data):
     X = data[0][:20]
     series = np.concatenate([np.zeros((20, 1)), X], axis=1)[:, None]
     found, expected = (model.predict(series, return_std=True) for model in (fitted, trained))
-    assert_allclose(found[0], expected[0], rtol=1e-4)
-    assert_allclose(found[1], expected[1], rtol=1e-4)
+    # The same but for what lies beyond the bounds, and for the shape of the distribution.
+    error = np.abs(found[0] - expected[0]) / expected[1]
+    assert np.median(error) < 0.01
+    assert error.max() < 0.3
+    assert np.abs(np.median(found[1] / expected[1]) - 1) < 0.05
     assert_array_equal(fitted.predict(X), trained.predict(X))
 
 
@@ -114,14 +119,11 @@ def test_moments_are_those_of_the_distribution(posterior):
     log_mean, log_std = posterior._smooth_logarithms(columns)
     generator = torch.Generator().manual_seed(0)
     normal = torch.randn(200_000, *log_mean.shape, generator=generator, dtype=torch.float64)
-    latents = (log_mean + log_std * normal).exp() - 0.02
+    latents = ((log_mean + log_std * normal).exp() - 0.02).clamp(0, 1)
     low, high = (bound[columns] for bound in (posterior.low, posterior.high))
     values = low + (high - low) * latents
-    # Where the bounds cut nothing off.
-    inside = ((latents > 0) & (latents < 1)).double().mean(0) > 0.995
-    assert inside.double().mean() > 0.3
-    assert_allclose(mean[inside], values.mean(0)[inside], rtol=0.01)
-    assert_allclose(std[inside], values.std(0)[inside], rtol=0.05)
+    assert_allclose(mean, values.mean(0), rtol=0.02)
+    assert_allclose(std, values.std(0), rtol=0.02)
     assert_allclose(posterior.mean(columns), mean)
 
 
@@ -129,10 +131,12 @@ def test_quantiles(posterior):
     columns = list(range(14))
     levels = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)[:, None, None]
     low, middle, high = posterior.quantiles(levels, columns)
-    assert (low < middle).all()
-    assert (middle < high).all()
+    assert (low <= middle).all()
+    assert (middle <= high).all()
+    assert (low < high).all()
     log_mean, log_std = posterior._smooth_logarithms(columns)
-    inside = middle < posterior.high
+    inside = (low > posterior.low) & (high < posterior.high)
+    assert inside.double().mean() > 0.5
     latents = (middle - posterior.low) / (posterior.high - posterior.low)
     assert_allclose(to_log(latents)[inside], log_mean[inside], atol=1e-6)
     assert (log_std > 0).all()

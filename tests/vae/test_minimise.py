@@ -76,11 +76,11 @@ def test_rate_falls():
 
 def test_steps_that_are_not_finite_are_skipped():
     module = Module()
-    train(module, parabola(module, bad={2, 50, 77, 120, 200}), 250)
+    train(module, parabola(module, bad={1, 50, 77, 120, 200}), 250)
     assert abs(module.weight.item() - 1) < 0.01
 
 
-def test_skipped_step_changes_nothing():
+def test_skipped_step_goes_on_by_momentum_alone():
     module = Module()
     before = []
 
@@ -89,8 +89,7 @@ def test_skipped_step_changes_nothing():
         return parabola(module, bad={10})(step)
 
     train(module, objective, 30)
-    assert before[10] == before[9]
-    assert before[9] != before[8]
+    assert 0 <= before[9] - before[10] < before[8] - before[9]
 
 
 @pytest.mark.parametrize(("n_bad", "diverges"), [(5, False), (6, True)])
