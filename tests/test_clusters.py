@@ -68,9 +68,11 @@ def test_searches(cluster, data, name):
 def test_maps(cluster, data, name, tmp_path):
     X, y = data
     model = MODELS[name].fit(X, y)
-    days = model[0].date_range_ if name == "forest" else model.date_range_
-    time = np.linspace(*days, 9).astype("datetime64[D]")
+    trained = model[0] if name == "forest" else model
+    time = np.linspace(*trained.date_range_, 9).astype("datetime64[D]")
+    low, high = trained.value_range_.T[..., None, None, None].astype(np.float32)
     values = np.random.default_rng(0).random((3, len(time), 6, 8), dtype=np.float32)
+    values = low + (high - low) * values
     coords = {"time": time.astype("datetime64[ns]"), "y": np.arange(6), "x": np.arange(8)}
     cube = xr.DataArray(values, coords, ("band", "time", "y", "x"), name="reflectance")
     cube.to_dataset().to_zarr(tmp_path / "cube.zarr", zarr_format=2, consolidated=True)

@@ -91,11 +91,6 @@ class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torc
     verbose : int, default=0
         If positive, show a progress bar.
 
-    See Also
-    --------
-    MTANMLPClassifier : Head with a softmax layer.
-    MTANSVGPClassifier : Head with Gaussian processes.
-
     Examples
     --------
     >>> from sklearn_sits.classifiers import BaseMTANClassifier

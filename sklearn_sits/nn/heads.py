@@ -24,6 +24,9 @@ class Head(nn.Module):
     A subclass computes `nll` and `predict_log_proba`; the other methods have defaults.
     """
 
+    def __init__(self):
+        super().__init__()
+
     def reset(self, z, labels, weight, generator):
         """Draw the parameters, or fit them to a sample.
 

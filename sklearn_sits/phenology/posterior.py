@@ -16,7 +16,7 @@ class SeasonPosterior(Posterior):
     Parameters
     ----------
     module : SeasonModel
-        Trained model.
+        Trained model, in double precision.
     series : tuple of tensors
         Days of the season, values and where there are observations, each (n, n_dates).
     start : float

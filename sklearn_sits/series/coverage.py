@@ -4,7 +4,6 @@ import numpy as np
 
 from sklearn_sits._warnings import is_collecting, warn_user
 from sklearn_sits.exceptions import DataQualityWarning
-from sklearn_sits.series.date_range import extend_date_range
 from sklearn_sits.series.stored_array import row_blocks
 
 __all__ = ["find_limits", "note_coverage", "warn_outside_coverage"]
@@ -51,7 +50,7 @@ def note_coverage(estimator, X, static_channels=(), *, rows=None, extend=False):
         block = X[part] if trained[part].all() else X[part][trained[part]]
         if not len(block):
             continue
-        days = extend_date_range(days, block, bands)
+        days = _extend_date_range(days, block, bands)
         # Along rows: several times faster than along rows and dates at once.
         lines = block.reshape(len(block), -1)
         low = np.fmin(low, np.fmin.reduce(lines, axis=0))
@@ -131,6 +130,19 @@ def warn_outside_coverage(estimator, sample, static_channels=()):
 def _find_bands(n_channels, static_channels):
     static = np.array(static_channels, dtype=int) % n_channels
     return np.setdiff1d(np.arange(1, n_channels), static)
+
+
+def _extend_date_range(days, block, bands):
+    """Extend the first and last date so far, NaN if nothing was observed, by a block of series."""
+    slots = block.reshape(-1, block.shape[2])
+    dates = slots[:, 0]
+    first, last = (np.inf, -np.inf) if np.isnan(days[0]) else days
+    # Hardly any slot after the first block: the bands of the others need not be read.
+    wider = np.flatnonzero((dates < first) | (dates > last))
+    dates = dates[wider[~np.isnan(slots[wider][:, bands]).all(axis=1)]]
+    if not dates.size:
+        return days
+    return np.array([min(first, float(dates.min())), max(last, float(dates.max()))])
 
 
 def _join(days, previous):

@@ -120,12 +120,12 @@ class BaseVAERegressor(
         Returns
         -------
         self : object
-            Fitted estimator.
+            The regressor.
 
         Raises
         ------
         ValueError
-            If X, y or a parameter is not as documented, or nothing was observed.
+            If nothing was observed, or X, y or a parameter is not as documented.
         FloatingPointError
             If the training diverges.
         """

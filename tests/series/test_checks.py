@@ -164,8 +164,10 @@ def test_check_sits_fitted_shapes(X):
         (np.ones((2, 3), dtype=complex), ValueError, "Complex data not supported"),
         (csr_array(np.ones((2, 3))), TypeError, "Sparse data"),
         (np.ma.ones((2, 3, 2)), TypeError, "X is a masked array"),
-        ([[[0, 1]], [[0, 1], [1, 2]]], ValueError, "padded by sklearn_sits.series.packing.pack"),
+        ([[[0, 1]], [[0, 1], [1, 2]]], ValueError, "sklearn_sits.pack pads series"),
         (np.full((2, 3), np.inf), ValueError, "Input X contains infinity"),
+        (np.zeros(3, dtype=[("a", float)]), ValueError, "X must be numeric, got records"),
+        (np.array([[[0, [1, 2]]]], dtype=object), ValueError, "X must be numeric: .*sequence"),
     ],
 )
 def test_check_sits_bad_arrays(X, error, match):

@@ -6,8 +6,14 @@ import skops.io
 
 from sklearn_sits import LinearInterpolator, MTANMLPClassifier
 from sklearn_sits.datasets import make_sits
-from sklearn_sits.series import date_range
-from sklearn_sits.series.date_range import find_date_range
+from sklearn_sits.series import coverage
+from sklearn_sits.series.coverage import note_coverage
+
+
+def find_date_range(X, static_channels=()):
+    toy = LinearInterpolator()
+    note_coverage(toy, X, static_channels)
+    return toy.date_range_
 
 
 def reference(X, bands):
@@ -17,7 +23,7 @@ def reference(X, bands):
 
 @pytest.mark.parametrize("n_values", [1, 200, 10**6])
 def test_find_date_range(n_values, monkeypatch):
-    monkeypatch.setattr(date_range, "_BLOCK_VALUES", n_values)
+    monkeypatch.setattr(coverage, "_BLOCK_VALUES", n_values)
     rng = np.random.default_rng(0)
     for _ in range(20):
         X = rng.normal(scale=100, size=(30, 6, 4))

@@ -136,9 +136,9 @@ def test_others_stay_as_they_are(data, tmp_path):
 
 def test_bad_input(data):
     lazy = da.from_array(data[0], chunks=10)
-    with pytest.raises(TypeError, match="array of dask with dtype int64, expected float32 or fl"):
+    with pytest.raises(TypeError, match="dask array with dtype int64, expected float32 or fl"):
         LinearInterpolator().fit(lazy.astype(int))
-    with pytest.raises(ValueError, match="array of dask with 0 series"):
+    with pytest.raises(ValueError, match="dask array with 0 series"):
         LinearInterpolator().fit(lazy[:0])
     with pytest.raises(ValueError, match="compute_chunk_sizes"):
         LinearInterpolator().fit(lazy[lazy[:, 0, 1] > 0])
