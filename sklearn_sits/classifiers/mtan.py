@@ -84,8 +84,8 @@ class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torc
     warm_start : bool, default=False
         Continue from the previous fit, for `max_iter` more epochs.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initialisation, the order of the series and the draws. The same seed gives
-        the same result on the same device; the global generators are not touched.
+        Seed of all random numbers. The same seed gives the same result on the same device; the
+        global generators are not touched.
     device : str or torch.device, default="auto"
         "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
     verbose : int, default=0
@@ -330,8 +330,8 @@ class MTANMLPClassifier(BaseMTANClassifier):
     warm_start : bool, default=False
         Continue from the previous fit, for `max_iter` more epochs.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initialisation, the order of the series and the draws. The same seed gives
-        the same result on the same device; the global generators are not touched.
+        Seed of all random numbers. The same seed gives the same result on the same device; the
+        global generators are not touched.
     device : str or torch.device, default="auto"
         "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
     verbose : int, default=0
@@ -464,8 +464,8 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
     warm_start : bool, default=False
         Continue from the previous fit, for `max_iter` more epochs.
     random_state : int, RandomState instance or None, default=None
-        Seed of the initialisation, the order of the series and the draws. The same seed gives
-        the same result on the same device; the global generators are not touched.
+        Seed of all random numbers. The same seed gives the same result on the same device; the
+        global generators are not touched.
     device : str or torch.device, default="auto"
         "cpu", "cuda" or "cuda:N"; "auto" is CUDA where available, else the CPU.
     verbose : int, default=0

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 __all__ = ["train_epochs"]
 
 _GRADIENT_NORM = 10.0
-# A step whose gradient is not finite changes nothing; more than this share is a divergence.
+# A step whose gradient is not finite adds nothing to it; more than this share is a divergence.
 _MAX_SKIPPED = 0.05
 
 

@@ -1,9 +1,8 @@
 """Training of the encoder of traits on simulations and on observed spectra."""
 
-import warnings
-
 import torch
 
+from sklearn_sits._warnings import warn_user
 from sklearn_sits.nn.latents import kl_to_uniform, latent_moments, latent_nll, sample_latents
 from sklearn_sits.nn.reconstruction import reconstruction_nll
 from sklearn_sits.vae.training import AutoEncoderTraining
@@ -139,9 +138,8 @@ class TraitTraining(AutoEncoderTraining):
             else "Try another random_state, a lower learning_rate or a smaller kl_weight."
         )
         name = self.simulator.decoder.regularised[0]
-        warnings.warn(
+        warn_user(
             f"Training {attempt} of at most {_MAX_ATTEMPTS} collapsed: the distribution of {name} "
             f"does not follow the spectra of simulations. {advice}",
             UserWarning,
-            stacklevel=2,
         )

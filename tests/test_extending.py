@@ -10,9 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
 
 from sklearn_sits import ProsailVAERegressor
-from sklearn_sits.datasets import make_prosail
+from sklearn_sits.classifiers import BaseMTANClassifier
+from sklearn_sits.datasets import make_prosail, make_sits
+from sklearn_sits.nn.heads import Head
 from sklearn_sits.physics import (
     DERIVED_TRAITS,
     Prior,
@@ -33,6 +38,43 @@ QUICK = {
     "random_state": 0,
     "device": "cpu",
 }
+
+# A classifier head
+
+
+class PrototypeHead(Head):
+    """Softmax of the squared distances to one learned prototype per class."""
+
+    def __init__(self, n_features, n_classes):
+        super().__init__()
+        self.prototypes = torch.nn.Parameter(torch.zeros(n_classes, n_features))
+
+    def reset(self, z, labels, weight, generator):
+        for k in labels.unique():
+            self.prototypes.data[k] = z[labels == k].mean(0)
+
+    def predict_log_proba(self, z):
+        return (-((z[:, None] - self.prototypes) ** 2).mean(2)).log_softmax(1)
+
+    def nll(self, z, labels):
+        return -self.predict_log_proba(z).gather(1, labels[:, None])[:, 0]
+
+
+class MTANPrototypeClassifier(BaseMTANClassifier):
+    def _make_head(self, params, n_features, n_classes):
+        return PrototypeHead(n_features, n_classes)
+
+
+def test_classifier_head():
+    X, y = make_sits(600, 40, 4, 3, random_state=0)
+    clf = MTANPrototypeClassifier(position_channels=(-2, -1), random_state=0, device="cpu")
+    assert clone(clf).fit(X[:400], y[:400]).score(X[400:], y[400:]) > 0.85
+    search = GridSearchCV(clf, {"max_iter": np.arange(1, 3)}, cv=2).fit(X[:400], y[:400])
+    probabilities = search.predict_proba(X)
+    assert_allclose(probabilities.sum(axis=1, dtype=float), 1, rtol=0, atol=1.5e-8)
+    loaded = pickle.loads(pickle.dumps(search.best_estimator_))
+    assert_array_equal(loaded.predict_proba(X), probabilities)
+
 
 # A sensor
 
@@ -57,7 +99,7 @@ def test_sensor():
     assert (std > 0).all()
     assert model.sensor_.bands == camera.bands
     loaded = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(loaded.predict(X), lai)
+    assert_array_equal(loaded.predict(X), lai)
 
 
 # A derived trait
@@ -86,7 +128,7 @@ def test_derived_trait():
     assert model.get_feature_names_out()[-2:].tolist() == ["CCarC", "fAPAR"]
     assert np.corrcoef(model.predict(X)[:, 0], y.prod(1))[0, 1] > 0.7
     content, lai, car, fapar = np.moveaxis(model.sample(X, 50, random_state=0), -1, 0)
-    np.testing.assert_allclose(content, lai * car)
+    assert_allclose(content, lai * car)
     assert ((fapar >= 0) & (fapar <= 1)).all()
     # Among the draws of a spectrum, more leaves absorb more.
     assert np.corrcoef(lai[:, 0], fapar[:, 0])[0, 1] > 0.5
@@ -138,7 +180,7 @@ def test_radiative_transfer_model():
     coverage = ((lower <= y) & (y <= upper)).mean(0)
     assert ((coverage > 0.9) & (coverage < 0.99)).all(), coverage
     loaded = pickle.loads(pickle.dumps(model))
-    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    assert_array_equal(loaded.predict(X), model.predict(X))
 
 
 # The other objectives and formats with that model, and a model without angles
@@ -173,8 +215,12 @@ def test_hybrid_and_series(decoder):
 
 def test_every_part_takes_at_most_40_lines():
     text = Path(__file__).read_text("utf-8")
-    sections = re.split(r"^# (A sensor|A derived trait|Another .*|The other .*)$", text, flags=re.M)
-    assert len(sections) == 9
-    for title, section in zip(sections[1:6:2], sections[2:7:2], strict=True):
+    sections = re.split(
+        r"^# (A classifier head|A sensor|A derived trait|Another .*|The other .*)$",
+        text,
+        flags=re.M,
+    )
+    assert len(sections) == 11
+    for title, section in zip(sections[1:8:2], sections[2:9:2], strict=True):
         lines = [line for line in section.splitlines() if line.strip()]
         assert len(lines) <= 40, (title, len(lines))
