@@ -29,6 +29,8 @@ __all__ = ["TorchClassifier"]
 
 # Series on which standardisation, embedding and inducing points are initialised.
 _MAX_SAMPLE = 4096
+# Sums of weights that single precision can hold.
+_MIN_WEIGHT, _MAX_WEIGHT = 1e-6, 1e12
 # The automatic batch size aims at this number of steps per epoch, within these bounds.
 _STEPS_PER_EPOCH = 30
 _MIN_BATCH, _MAX_BATCH = 32, 2048
@@ -135,8 +137,8 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
             if name not in TorchClassifier._parameter_constraints
         }
         X = self._check_X(X, reset=not warm, strict=True)
+        check_consistent_length(X, y)
         y, classes, labels = _check_labels(self, y)
-        check_consistent_length(X, labels)
         if warm and not np.array_equal(classes, self.classes_):
             raise ValueError(
                 "warm_start=True needs the classes of the previous fit "
@@ -146,6 +148,11 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         kept = np.flatnonzero(weight)
         if len(kept) == 0:
             raise ValueError("sample_weight is zero for every series.")
+        if not _MIN_WEIGHT <= weight.sum() <= _MAX_WEIGHT:
+            raise ValueError(
+                f"sample_weight must sum to between {_MIN_WEIGHT:g} and {_MAX_WEIGHT:g}, because a "
+                f"weight of one stands for one series, got {weight.sum():g}."
+            )
         weight = weight * self._class_weight(classes, labels, weight)[labels]
         random_state = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))

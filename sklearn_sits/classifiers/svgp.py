@@ -4,6 +4,7 @@ from numbers import Integral
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -15,6 +16,7 @@ from sklearn_sits.nn.heads import SVGPHead
 from sklearn_sits.nn.standardisation import FAR, Standardisation
 from sklearn_sits.runtime.batches import to_tensor
 from sklearn_sits.runtime.parameters import NumberInterval
+from sklearn_sits.series.checks import check_numeric
 
 __all__ = ["SVGPClassifier", "SVGPHeadMixin"]
 
@@ -233,6 +235,8 @@ class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
         self.verbose = verbose
 
     def _check_X(self, X, reset, strict=None):
+        if not issparse(X) and not hasattr(X, "columns"):
+            X = check_numeric(X, "X")
         X = validate_data(self, X, reset=reset, dtype=[np.float64, np.float32])
         for feature in self.position_features:
             if not isinstance(feature, Integral) or isinstance(feature, bool):

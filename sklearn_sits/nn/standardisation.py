@@ -42,7 +42,7 @@ class Standardisation(nn.Module):
         scale = (share @ (relative - mean).square()).sqrt()
         # Rounding alone gives a constant feature a deviation, not to be magnified.
         rounding = 10 * torch.finfo(x.dtype).eps * mean.abs()
-        constant = (rounding * largest).clamp_min(1.0)
+        constant = (10 * rounding * largest).clamp_min(1.0)
         self.mean.copy_(mean * largest)
         self.scale.copy_(torch.where(scale <= rounding, constant, scale * largest))
         self.scale.clamp_min_(torch.finfo(x.dtype).tiny)

@@ -1,6 +1,7 @@
 """Checks of the input of estimators, and the parts of a packed array."""
 
 import numbers
+from collections.abc import Mapping, Set
 
 import numpy as np
 from scipy.sparse import issparse
@@ -176,6 +177,8 @@ def _check_shape(estimator, X, reset):
 
 def _check_static_channels(static_channels, n_channels, name):
     """Return static channels as positive positions."""
+    if isinstance(static_channels, Mapping | Set):
+        raise TypeError(f"{name} must be a sequence of integers, got {static_channels!r}.")
     channels = list(static_channels)
     for channel in channels:
         if not isinstance(channel, numbers.Integral) or isinstance(channel, bool):

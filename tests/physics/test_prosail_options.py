@@ -282,7 +282,7 @@ def test_bad_variables(model, method, bad, error, message):
         (directions().int(), TypeError, "geometry must be a tensor of float32.*int32"),
         (directions().numpy(), TypeError, "geometry must be a tensor of float32.*ndarray"),
         (directions(view=float("nan")), ValueError, "geometry contains NaN in view zenith"),
-        (directions() * math.pi / 180, ValueError, "geometry must be in degrees.*radians"),
+        (directions() * math.pi / 180, ValueError, "geometry must have angles in degrees.*radians"),
         (directions(0.6, 0, -3), ValueError, "in degrees.*above 0.6.*above 3.*radians"),
     ],
 )
