@@ -188,14 +188,17 @@ def _area_scattering(sun, view, azimuth, leaf_angles):
 class _Layer(NamedTuple):
     """Diffuse light in the canopy."""
 
-    albedo: Tensor  # of a leaf
-    bias: Tensor  # of leaf scattering towards where the light came from
+    half_albedo: Tensor  # half of the albedo of a leaf
+    half_bias: Tensor  # half of the bias of leaf scattering towards where the light came from
     alpha: Tensor  # extinction of the difference of the two fluxes ...
-    beta: Tensor  # ... and of their sum
+    beta_half_bias: Tensor  # ... and that of their sum, beta, times half of the bias
     m: Tensor
     eta: Tensor  # m / alpha
+    half_tilt: Tensor  # half of eta bias
     decay: Tensor  # exp(-m lai)
-    q: Tensor  # tanh(m lai / 2) / m
+    share: Tensor  # 1 / (1 + decay)
+    g: Tensor  # 1 / (1 + beta q), with q = tanh(m lai / 2) / m
+    h: Tensor  # 1 / (1 + alpha q)
     reflected: Tensor
     transmitted: Tensor
 
@@ -204,18 +207,31 @@ class _Layer(NamedTuple):
         cosine = torch.cos(_constant(CLASS_CENTRES, lai) * (math.pi / 180))
         horizontal = (leaf_angles * (cosine * cosine)).sum(-1, keepdim=True)
         albedo = reflectance + transmittance
-        bias = horizontal * (reflectance - transmittance)
-        alpha, beta = 1 + bias, 1 - albedo
+        half_bias = 0.5 * horizontal * (reflectance - transmittance)
+        alpha, beta = 1 + 2 * half_bias, 1 - albedo
         # Leaves that absorb nothing have m = 0, to which no formula below is sensitive.
         floor = 1e-8 if albedo.dtype == torch.float32 else 1e-14
         m = torch.sqrt((alpha * beta).clamp_min(floor))
         tanh = torch.tanh(0.5 * m * lai)
         q = tanh / m
-        even = 2 / (1 + beta * q) - 1
-        odd = 1 - 2 / (1 + alpha * q)
-        reflected, transmitted = 0.5 * (even + odd), 0.5 * (even - odd)
+        g, h = 1 / (1 + beta * q), 1 / (1 + alpha * q)
         decay = (1 - tanh) / (1 + tanh)
-        return cls(albedo, bias, alpha, beta, m, m / alpha, decay, q, reflected, transmitted)
+        eta = m / alpha
+        return cls(
+            half_albedo=0.5 * albedo,
+            half_bias=half_bias,
+            alpha=alpha,
+            beta_half_bias=beta * half_bias,
+            m=m,
+            eta=eta,
+            half_tilt=eta * half_bias,
+            decay=decay,
+            share=0.5 + 0.5 * tanh,
+            g=g,
+            h=h,
+            reflected=g - h,
+            transmitted=g + h - 1,
+        )
 
 
 class _Beam(NamedTuple):
@@ -237,22 +253,20 @@ class _Beam(NamedTuple):
         x = 0.5 * (k - m) * lai
         j1 = 0.5 * lai * (gap + layer.decay) * _tanhc(x)
         j2 = (1 - gap * layer.decay) / (k + m)
-        scattered = k * layer.albedo
-        total = (j2 + j1) / (1 + layer.decay)
-        slope = (j2 - j1) / (m * (1 + layer.decay))
-        summed = (scattered * total + layer.beta * layer.bias * slope) / (1 + layer.beta * layer.q)
-        difference = (layer.alpha * scattered * slope + layer.bias * total) / (
-            1 + layer.alpha * layer.q
-        )
-        tilt = layer.eta * layer.bias
+        half_scattered = k * layer.half_albedo
+        total = (j2 + j1) * layer.share
+        slope = (j2 - j1) * layer.share / m
+        # Halves of the sum and of the difference of the reflected and the transmitted flux.
+        summed = (half_scattered * total + layer.beta_half_bias * slope) * layer.g
+        difference = (layer.alpha * half_scattered * slope + layer.half_bias * total) * layer.h
         return cls(
             gap,
-            0.5 * (scattered + tilt),
-            0.5 * (scattered - tilt),
+            half_scattered + layer.half_tilt,
+            half_scattered - layer.half_tilt,
             j1,
             j2,
-            0.5 * (summed + difference),
-            0.5 * (summed - difference),
+            summed + difference,
+            summed - difference,
         )
 
 

@@ -449,7 +449,9 @@ class ProsailVAERegressor(BaseVAERegressor):
             self._apply_in_time(X, function, result, n_draws, seed)
         elif X.is_complete.any():
             complete = X.is_complete
-            parts = [X.reflectances[complete], X.angles[complete]]
+            # Without a copy where there are no gaps.
+            rows = slice(None) if complete.all() else complete
+            parts = [X.reflectances[rows], X.angles[rows]]
             result[complete.reshape(X.shape)] = self._apply(parts, function, n_draws, seed)
         return result
 
