@@ -1,4 +1,4 @@
-"""The public module of what is defined in a private one."""
+"""The public module of objects that are defined in a private one."""
 
 __all__ = ["set_module"]
 

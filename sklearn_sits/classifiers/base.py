@@ -68,7 +68,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         """Return X validated, of float32 or float64; strictly for a fit, also for a warm one."""
 
     def _note_coverage(self, X, rows, warm):
-        """Note what the rows of the training data cover, in a warm start with the ones before."""
+        """Record the coverage of the training data, in a warm start also of those before."""
 
     @abstractmethod
     def _to_batch(self, rows, device):

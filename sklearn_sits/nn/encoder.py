@@ -58,7 +58,7 @@ class ResidualEncoder(nn.Module):
         with torch.no_grad():
             low, middle, high = torch.quantile(inputs.float(), torch.tensor([0.05, 0.5, 0.95]), 0)
             self.centre.copy_(middle)
-            # A constant input stays what it is.
+            # A constant input keeps its scale.
             self.input_range.copy_(torch.where(high > low, high - low, 1.0))
         for module in self.modules():
             if isinstance(module, nn.Linear):

@@ -33,7 +33,7 @@ def drop_gaps(days, values, seen):
 
 
 def grid_series(days, values, seen, nodes):
-    """Interpolate series at common dates, and count what was observed around each of them.
+    """Interpolate series at common dates, and count the observations around each of them.
 
     Observations are averaged around each node, dates and values alike, so that nothing is lost
     where they are dense; the averages are interpolated linearly. Before the first and after the
@@ -61,8 +61,8 @@ def grid_series(days, values, seen, nodes):
     n, k = len(values), len(nodes)
     step = nodes[1] - nodes[0]
     nearest = ((days - nodes[0]) / step).round().clamp(0, k - 1).long()
-    # What is not observed goes to a node of its own, which is then cut off. (Choices are products
-    # here, which take a third of the time of torch.where.)
+    # Slots without an observation go to a node of their own, which is then cut off. (Choices are
+    # products here, which take a third of the time of torch.where.)
     nearest = k + (nearest - k) * seen
     empty = values.new_zeros(n, k + 1)
 

@@ -10,8 +10,8 @@ def sum_to_one(probabilities):
 
     Metrics compute in float64 and refuse rows whose sum differs from one by the rounding of
     float32. The largest probability of a row is rounded, the others share the rest in
-    proportion, and the second largest takes what their rounding leaves. Changes are as large as
-    the rounding errors of numbers near one, and no probability becomes zero.
+    proportion, and the second largest takes the remainder of their rounding. Changes are as large
+    as the rounding errors of numbers near one, and no probability becomes zero.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _LOG_MIN, _LOG_MAX = math.log(5e-4), math.log(1.4)
 # The standard deviation of the uniform distribution on [0, 1].
 _UNIFORM = 12**-0.5
 # A step leaves a distribution by at most this many standard deviations, and the second network
-# moves by at most so many logits what comes out.
+# moves the result by at most so many logits.
 _LARGEST_STEP, _LARGEST_MOVE = 3.0, 4.0
 # About the size of the inputs of the second network, which are divided by it.
 _TYPICAL_SCALE, _TYPICAL_VARIANCE, _TYPICAL_COUNT = 0.05, 0.03**2, 20.0
@@ -34,7 +34,7 @@ class Refined(NamedTuple):
     covariance : tensor of shape (n, k, k)
         How they depend on each other: of a normal approximation, in any units.
     first_loc, first_scale : tensor of shape (n, k)
-        What the first network returned.
+        Result of the first network.
     """
 
     loc: Tensor
@@ -47,8 +47,8 @@ class Refined(NamedTuple):
 class RefinedEncoder(nn.Module):
     """Encoder of the parameters of a known model of the observations.
 
-    A first network proposes distributions. The model, linearised at their means, tells what a
-    Bayesian linear regression with these as its prior would make of the residuals. A second
+    A first network proposes distributions. The residuals of the model, linearised at their
+    means, then update these priors by a Bayesian linear regression. A second
     network learns how far to trust this step, because the observations are used twice and the
     model is not linear. It has few weights because the model does most of the work.
 

@@ -1,4 +1,4 @@
-"""Auto-regressive prior in time of what is inferred date by date."""
+"""Auto-regressive prior in time of estimates that are made date by date."""
 
 import torch
 
@@ -40,7 +40,7 @@ def smooth(dates, mean, std, *, rate, error_correlation):
 
     seen = ~std.isinf()
     weight = 1 / ((1 - error_correlation) * std.square())
-    # Both pass through one filter: what the dates have seen, and what the common error adds to it.
+    # Both pass through one filter: the estimates of the dates, and the part of the common error.
     common = torch.where(seen, std * error_correlation.sqrt(), 0.0)
     values = torch.stack([torch.where(seen, mean, 0.0), common])
 

@@ -22,7 +22,7 @@ def parameter_bounds(priors):
     Parameters
     ----------
     priors : mapping of str to (float, float)
-        As of :func:`~sklearn_sits.physics.double_logistic.sample_phenology`.
+        See :func:`~sklearn_sits.physics.double_logistic.sample_phenology`.
 
     Returns
     -------
@@ -101,7 +101,7 @@ class SeasonModel(nn.Module):
         return double_logistic(self.to_parameters(latents), days)
 
     def inputs(self, days, values, seen):
-        """Compute what the encoder sees first.
+        """Compute the inputs of the first network.
 
         Parameters
         ----------

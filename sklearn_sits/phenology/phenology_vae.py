@@ -117,8 +117,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
     Notes
     -----
     The encoder has two networks. Between them, the double logistic at the means of the first one
-    is compared with the observations, and linearised: the second network sees what a step of
-    Gauss-Newton would change.
+    is compared with the observations, and linearised: the second network sees the change
+    that a step of Gauss-Newton makes.
 
     X has shape (n_series, n_dates, 1 + n_channels), a packed array with dates in days. A 2-D array
     (n_series, n_dates) stands for series on a regular grid over a year, day 0 to 365. Series
@@ -244,7 +244,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
 
     @property
     def _season_cut(self):
-        """What `season_slots` needs besides X."""
+        """Arguments of `season_slots` besides X."""
         return self._channel, self.season_start_, self._is_regular
 
     def _describe_season(self):

@@ -48,7 +48,7 @@ def build() -> tuple[bytes, str]:
     RuntimeError
         If a package is not installed, or not in the version that the tables are made from.
     ValueError
-        If a file does not hold what is expected.
+        If the content of a file is not as expected.
     """
     folders = {name: _folder(name, version) for name, version in _VERSIONS.items()}
     contents = {}

@@ -13,7 +13,7 @@ from sklearn_sits._module_names import set_module
 
 __all__ = ["TruncatedNormal"]
 
-# Integrals leave out what lies this many nats below the maximum of the density: e^-40 = 4e-18.
+# Integrals leave out values this many nats below the maximum of the density: e^-40 = 4e-18.
 _NATS = 40.0
 # Gauss-Legendre rule on [0, 1], exact to rounding for a normal density that is cut off there.
 _NODES, _WEIGHTS = (torch.from_numpy(x) / 2 for x in leggauss(40))
@@ -22,7 +22,7 @@ _NODES, _WEIGHTS = (torch.from_numpy(x) / 2 for x in leggauss(40))
 _TAIL, _TERMS = 8.0, 12
 # Width in standard deviations below which differences of the normal cdf are too coarse.
 _NARROW = 3e-5
-# Bounds of exponents, which keep finite what is infinite only where the density vanishes.
+# Bounds of exponents: they keep values finite that are infinite only where the density vanishes.
 _HUGE, _HUGE_FLOAT32 = 700.0, 80.0
 
 

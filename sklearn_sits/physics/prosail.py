@@ -282,7 +282,7 @@ class _Canopy(nn.Module):
     def __init__(self, sampling, weights, leaf, soil):
         super().__init__()
         index, *absorption = leaf_tables(leaf) @ sampling.T
-        # A least-squares polynomial may fall below zero. The mean over a band stays what it is.
+        # A least-squares polynomial may fall below zero. The mean over a band does not change.
         positive = np.maximum(absorption, 0)
         if (positive > absorption).any():
             mean, kept = (np.maximum(x @ weights.T, 0) for x in (np.array(absorption), positive))

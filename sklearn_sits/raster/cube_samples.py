@@ -153,8 +153,8 @@ def sample_labels(
         raise TypeError(f"labels must be an xarray DataArray, got {type(labels).__name__}.")
     if labels.dtype.kind not in "iu":
         raise TypeError(
-            f"labels must be integers, got dtype {labels.dtype}. If NaN marks what has no label: "
-            "labels.fillna(nodata).astype(int)."
+            f"labels must be integers, got dtype {labels.dtype}. If NaN marks pixels without a "
+            "label: labels.fillna(nodata).astype(int)."
         )
     if set(labels.dims) != set(layers.spatial):
         single = [dim for dim in labels.dims if dim not in layers.spatial and labels[dim].size == 1]

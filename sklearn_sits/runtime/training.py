@@ -49,7 +49,7 @@ def train_epochs(
     betas : tuple of float, default=(0.9, 0.999)
         Coefficients of Adam.
     advice : str, default=""
-        What to change if the training diverges, for the message.
+        Advice in the message if the training diverges.
 
     Yields
     ------

@@ -30,7 +30,7 @@ def check_sits(
         Packed array, or univariate series on a regular grid of dates in [0, 1]. A 3-D float32 or
         float64 array, memory-mapped or not, and a StoredArray are not copied.
     reset : bool
-        True in `fit`, False in the other methods, which compare X with what `fit` saw.
+        True in `fit`, False in the other methods, which compare X with that of `fit`.
         `n_dates` of a packed array may differ.
     strict : bool, default=None
         True for training data, for which wrong values are errors. False for data to predict: they
@@ -50,7 +50,7 @@ def check_sits(
     Raises
     ------
     ValueError
-        If X has a wrong shape, does not match what `fit` saw, or if the static channels are out
+        If X has a wrong shape, does not match that of `fit`, or if the static channels are out
         of range or not constant. If `strict`, also if a value is infinite or an observation has
         no date.
     TypeError

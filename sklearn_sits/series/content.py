@@ -1,4 +1,4 @@
-"""What packed arrays hold: errors for training data, cleaning for data to predict."""
+"""The values of packed arrays: errors in training data, cleaning in data to predict."""
 
 from typing import NamedTuple
 

@@ -36,7 +36,7 @@ def note_coverage(estimator, X, static_channels=(), *, rows=None, extend=False):
     rows : int ndarray, default=None
         Rows of X that are trained on, None for all.
     extend : bool, default=False
-        Keep what these attributes cover already, as in a warm start.
+        Extend the ranges that these attributes hold already, as in a warm start.
     """
     n_dates, n_channels = X.shape[1:]
     bands = _find_bands(n_channels, static_channels)
@@ -194,7 +194,7 @@ def _find_median(values):
 
 
 def _guess_cause(medians, ranges, outside):
-    """Return a sentence on what most likely happened to channels outside of the ranges."""
+    """Return a sentence on the likely cause of channels outside of the ranges."""
     largest = np.abs(ranges[outside]).max(axis=1)
     size = np.abs(medians[outside])
     if (size > _OTHER_SCALE * largest).all():

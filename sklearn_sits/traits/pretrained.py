@@ -70,7 +70,7 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     bands : sequence of str or None, default=None
         B2 B3 B4 B8 (10 m), B3 B4 B8A B11, or None for all ten that look at the land surface.
     targets : str or sequence of str, default="LAI"
-        What `predict` returns, see :class:`ProsailVAERegressor`.
+        Traits that `predict` returns, see :class:`ProsailVAERegressor`.
     time_scale : float or None, default=None
         Days in which traits change, see :class:`ProsailVAERegressor`.
 

@@ -32,7 +32,7 @@ __all__ = ["ProsailVAERegressor"]
 
 _SERIES_FOR_TIME_SCALE = 500
 _BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
-# Spectra at a time: what fits into the cache of a CPU, and what keeps a GPU busy.
+# Spectra at a time: few enough for the cache of a CPU, and enough to keep a GPU busy.
 _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 # Measurements that the uncertainty without any is worth.
 _PRIOR_MEASUREMENTS = 10

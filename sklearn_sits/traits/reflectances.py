@@ -89,8 +89,8 @@ n_angles)
         Model with the bands and angles of X. None takes any number of columns, all of them bands,
         with any values.
     reset : bool
-        True in `fit`, which refuses what is out of range. False in the other methods, where such
-        spectra count as not observed, and which compare X with what `fit` saw.
+        True in `fit`, which refuses values out of range. False in the other methods, which compare
+        X with the data of `fit`, and where spectra out of range count as not observed.
 
     Returns
     -------
@@ -151,7 +151,7 @@ n_angles)
 
 
 def _n_dims(X):
-    """Count the axes of X without reading what is on disk."""
+    """Count the axes of X without reading an array on disk."""
     if issparse(X) or hasattr(X, "columns"):
         return 2
     return X.ndim if hasattr(X, "ndim") else np.ndim(check_numeric(X, "X"))

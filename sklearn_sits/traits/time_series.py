@@ -50,7 +50,7 @@ class SeriesPosterior(Posterior):
         misfits = self.dates.new_full(self.dates.shape, torch.nan)
         misfits[self.seen] = self.single.misfit.to(self.dates)
         median = misfits.nanmedian(1, keepdim=True).values
-        # What a model cannot reproduce widens all dates alike; the clouds of one are its own.
+        # The misfit that all dates share widens them alike; a cloud widens its own date only.
         share = (misfits / median)[self.seen]
         factor = share.unsqueeze(1) * self.single.width_factor(columns)
         time_scale = self.time_scale[columns]

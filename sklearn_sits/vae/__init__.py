@@ -1,1 +1,1 @@
-"""What the regressors that are variational auto-encoders share."""
+"""The shared part of the regressors that are variational auto-encoders."""
