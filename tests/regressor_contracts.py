@@ -340,6 +340,16 @@ class DrawContract(RegressorContract):
                 draws = model.sample(X, 5, random_state=0)
                 assert_allclose(self.pad(model, X), draws, rtol=1e-12)
 
+    def test_order_of_dates(self, trained, data):
+        """That of the slots means nothing to draws."""
+        for model, X in self.cases(trained, data[0]):
+            if X.ndim == 3:
+                order = np.random.default_rng(0).permutation(X.shape[1])
+                draws, shuffled = (model.sample(one, 5, random_state=0) for one in (X, X[:, order]))
+                if draws.ndim == 4 or draws.shape[2:] == X.shape[1:2]:
+                    draws = draws[:, :, order]
+                assert_allclose(shuffled, draws, rtol=1e-6)
+
     def test_different_observations_have_different_draws(self, trained, data):
         draws = trained.sample(data[0][:20], 1000, random_state=0)[..., 0]
         correlation = np.corrcoef(draws, rowvar=False)[np.triu_indices(20, 1)]

@@ -265,12 +265,12 @@ class PhenologyVAERegressor(BaseVAERegressor):
             series = drop_gaps(*map(torch.from_numpy, slots))
             normal = None
             if n_draws:
-                days, values, seen = (part.numpy() for part in series)
+                # By date, because the order of the slots means nothing.
                 contents = [
-                    np.stack([d[s], v[s]]) for d, v, s in zip(days, values, seen, strict=True)
+                    np.stack([day[seen], value[seen]])[:, np.argsort(day[seen], kind="stable")]
+                    for day, value, seen in zip(*(part.numpy() for part in series), strict=True)
                 ]
-                normal = draw_normal(contents, n_draws, len(PHENOLOGY), seed)
-                normal = to_tensor(normal, device)
+                normal = to_tensor(draw_normal(contents, n_draws, len(PHENOLOGY), seed), device)
             return [part.to(device) for part in series], normal
 
         def apply(batch):

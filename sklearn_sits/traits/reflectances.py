@@ -70,7 +70,9 @@ class Spectra(NamedTuple):
         for series, days, seen, listed in zip(
             spectra, self.dates[rows], complete, known, strict=True
         ):
-            content = np.concatenate([days[seen], series[seen].ravel()])
+            # By date, because the order of the slots means nothing.
+            order = np.flatnonzero(seen)[np.argsort(days[seen], kind="stable")]
+            content = np.concatenate([days[order], series[order].ravel()])
             contents += [np.append(content, day) for day in days[listed]]
         return contents
 
