@@ -76,23 +76,15 @@ def pack_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=
     (20, 3, 5)
     """
     layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
-    sizes = {dim: cube.sizes[dim] for dim in layers.spatial}
-    shape = (*sizes.values(), len(layers.days), 1 + len(layers.names))
+    shape = (*map(sum, layers.chunk_sizes), len(layers.days), 1 + len(layers.names))
     X = np.empty(shape, dtype=np.float32)
-    for rows, columns in _blocks(layers, sizes):
+    for rows, columns in itertools.product(*map(_slices, layers.chunk_sizes)):
         window = dict(zip(layers.spatial, (rows, columns), strict=True))
         part = layers.map(lambda one, w=window: one.isel(w, missing_dims="ignore"))
         pack_block(part, X[rows, columns])
     return X.reshape(-1, *shape[2:])
 
 
-def _blocks(layers, sizes):
-    """Return pairs of slices of rows and columns: the chunks of dask, or one for all pixels."""
-    lazy = [one for one in layers.bands if one.chunks is not None]
-    if not lazy:
-        return [tuple(slice(0, size) for size in sizes.values())]
-    rows, columns = (
-        [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)]
-        for sizes in (lazy[0].chunksizes[dim] for dim in layers.spatial)
-    )
-    return itertools.product(rows, columns)
+def _slices(sizes):
+    ends = np.cumsum(sizes).tolist()
+    return [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]

@@ -57,6 +57,14 @@ class CubeLayers(NamedTuple):
         """For each of the extras, whether it has no dates."""
         return ["time" not in one.dims for one in self.extras]
 
+    @property
+    def chunk_sizes(self):
+        """Sizes of the chunks along the rows and along the columns; one chunk without dask."""
+        lazy = [one for one in self.bands if one.chunks is not None]
+        if not lazy:
+            return [(self.bands[0].sizes[dim],) for dim in self.spatial]
+        return [lazy[0].chunksizes[dim] for dim in self.spatial]
+
     def map(self, function):
         """Apply a function to each variable.
 

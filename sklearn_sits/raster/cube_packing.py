@@ -5,14 +5,50 @@ import numpy as np
 from sklearn_sits._extras import import_extra
 from sklearn_sits.raster.band_scale import check_scale, decode
 
-__all__ = ["arrange_axes", "pack_block", "pack_pixels"]
+__all__ = ["arrange_axes", "pack_block", "pack_pixels", "pack_positions"]
 
 # Pixels packed at a time: their series stay in the cache of the processor while the bands, which
 # are far apart in the cube, are written next to each other.
 _TILE = 256
 
 
-def pack_block(layers, X):
+def pack_positions(layers, row, column, *, allow_incomplete=False):
+    """Read and pack the series of single pixels.
+
+    Parameters
+    ----------
+    layers : CubeLayers
+        Layers of the cube.
+    row, column : int ndarray of shape (n_series,)
+        Positions of the pixels in the cube.
+    allow_incomplete : bool, default=False
+        Accept NaN in a constant channel.
+
+    Returns
+    -------
+    X : float32 ndarray of shape (n_series, n_dates, 1 + n_channels)
+        Packed series.
+    usable : bool ndarray of shape (n_series,)
+        Pixels with an observation in a band, and without NaN in a constant channel.
+
+    Raises
+    ------
+    ValueError
+        See :func:`pack_block`.
+    """
+    Variable = import_extra("xarray").Variable
+    where = dict(
+        zip(layers.spatial, (Variable("series", row), Variable("series", column)), strict=True)
+    )
+    # They are packed as a map with one row.
+    picked = layers.map(lambda one: one.isel(where, missing_dims="ignore"))
+    picked = picked._replace(spatial=("row", "series"))
+    X = np.empty((1, len(row), len(layers.days), 1 + len(layers.names)), dtype=np.float32)
+    usable = pack_block(picked, X, allow_incomplete=allow_incomplete)
+    return X[0], usable[0]
+
+
+def pack_block(layers, X, *, allow_incomplete=False):
     """Read layers and pack them.
 
     Parameters
@@ -21,12 +57,19 @@ def pack_block(layers, X):
         Layers of some pixels, backed by dask or not.
     X : float32 ndarray of shape (n_rows, n_columns, n_dates, 1 + n_channels)
         Receives the series.
+    allow_incomplete : bool, default=False
+        Accept NaN in a constant channel.
+
+    Returns
+    -------
+    usable : bool ndarray of shape (n_rows, n_columns)
+        Pixels with an observation in a band, and without NaN in a constant channel.
 
     Raises
     ------
     ValueError
         If the scale of the cube was not applied, a value is infinite, or a constant channel has
-        NaN.
+        NaN that is not allowed.
     """
     variables = layers.variables
     if any(one.chunks is not None for one in variables):
@@ -38,8 +81,13 @@ def pack_block(layers, X):
     n_bands, n_layers = len(layers.bands), len(layers.bands) + len(layers.extras)
     valid = None if layers.valid is None else arrays[-1][..., 0]
     extras = arrays[n_bands:n_layers]
-    pack_pixels(arrays[:n_bands], layers.scales, extras, layers.constant, valid, layers.days, X)
-    _check_packed(layers, X)
+    seen, complete = pack_pixels(
+        arrays[:n_bands], layers.scales, extras, layers.constant, valid, layers.days, X
+    )
+    _check_finite(layers, X)
+    if not allow_incomplete:
+        _check_complete(layers, X)
+    return seen & complete
 
 
 # A value beyond the range of float32 becomes infinite, which is refused afterwards.
@@ -137,21 +185,7 @@ def arrange_axes(array, dims, order):
     return array[tuple(slice(None) if dim in dims else None for dim in order)]
 
 
-def _check_packed(layers, X):
-    """Check packed pixels as :func:`~sklearn_sits.pack` checks its input.
-
-    Parameters
-    ----------
-    layers : CubeLayers
-        Layers from which they were packed.
-    X : ndarray of shape (..., n_dates, 1 + n_channels)
-        Packed pixels.
-
-    Raises
-    ------
-    ValueError
-        If a value is infinite, or a constant channel has NaN.
-    """
+def _check_finite(layers, X):
     infinite = np.isinf(X)
     if infinite.any():
         channel = int(np.unravel_index(infinite.argmax(), X.shape)[-1])
@@ -159,6 +193,9 @@ def _check_packed(layers, X):
             f"cube has infinite values, or too large for float32, in {layers.names[channel - 1]!r}."
             " Use NaN where nothing is observed."
         )
+
+
+def _check_complete(layers, X):
     for i, constant in enumerate(layers.constant, start=layers.n_bands):
         n_missing = np.count_nonzero(np.isnan(X[..., 0, 1 + i]))
         if n_missing and constant:

@@ -1,4 +1,4 @@
-"""Training series from a cube, at points or at the pixels of a map of labels."""
+"""Training series from a cube: at points, at random pixels or at those of a map of labels."""
 
 from numbers import Integral
 
@@ -8,36 +8,62 @@ from sklearn.utils import check_random_state
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
 from sklearn_sits.raster.cube_layers import check_layer, read_cube
-from sklearn_sits.raster.cube_packing import pack_block
+from sklearn_sits.raster.cube_packing import pack_positions
+from sklearn_sits.raster.pixel_draws import draw_series
 
 __all__ = ["sample_cube", "sample_labels"]
 
 
 @set_module("sklearn_sits.raster")
 def sample_cube(
-    cube, points, *, x="x", y="y", valid=None, static=None, bands=None, origin=None, decode=False
+    cube,
+    points=None,
+    *,
+    n_pixels=None,
+    max_chunks=None,
+    random_state=None,
+    x="x",
+    y="y",
+    valid=None,
+    static=None,
+    bands=None,
+    origin=None,
+    decode=False,
 ):
-    """Pack the series of the pixels at points.
+    """Pack the series of the pixels at points, or of pixels drawn at random.
 
     Parameters
     ----------
     cube : xarray.DataArray or xarray.Dataset
-        See :func:`~sklearn_sits.raster.pack_cube`. If it is backed by dask, the chunks with points
-        are read; chunks that hold all dates, ``chunks={"time": -1}``, are read many times faster
-        than chunks of single dates.
-    points : pandas.DataFrame or array-like of shape (n_points, 2)
+        See :func:`~sklearn_sits.raster.pack_cube`. If it is backed by dask, only the chunks that
+        hold the pixels are read; chunks that hold all dates, ``chunks={"time": -1}``, are read
+        many times faster than chunks of single dates.
+    points : pandas.DataFrame or array-like of shape (n_points, 2), default=None
         Positions in the coordinate reference system of the cube: columns `x` and `y` of a table,
-        or two columns, x first.
+        or two columns, x first. Give either `points` or `n_pixels`.
+    n_pixels : int, default=None
+        Number of pixels to draw without replacement, as unlabelled series for self-supervised
+        learning.
+    max_chunks : int, default=None
+        With `n_pixels`: the largest number of chunks in space to draw the pixels from. The chunks
+        are drawn first, then pixels from all of them. A few chunks are read much faster than the
+        whole cube, but their pixels are less representative: neighbours resemble each other. None:
+        draw from the whole cube, where all pixels with a valid observation have the same chance;
+        the result then does not depend on the chunks.
+    random_state : int, RandomState instance or None, default=None
+        With `n_pixels`: seed of the draw.
     x, y : str, default="x", "y"
         Columns of the table.
     valid, static, bands, origin, decode
-        See :func:`~sklearn_sits.raster.pack_cube`.
+        See :func:`~sklearn_sits.raster.pack_cube`. With ``static=["x", "y"]`` the last two
+        channels hold the positions of the pixels.
 
     Returns
     -------
-    X : float32 ndarray of shape (n_points, n_dates, 1 + n_bands + n_static)
+    X : float32 ndarray of shape (n_series, n_dates, 1 + n_bands + n_static)
         Series of the pixels whose centres are nearest, in the order of the points: the labels
-        are a column of the table.
+        are a column of the table. With `n_pixels`: series of the pixels that were drawn, in their
+        order row by row.
 
     Raises
     ------
@@ -45,7 +71,22 @@ def sample_cube(
         If xarray is not installed.
     TypeError, ValueError
         See :func:`~sklearn_sits.raster.pack_cube`; also if a column is missing, a position is not
-        a finite number, points lie outside of the cube, or its coordinates are not monotonic.
+        a finite number, points lie outside of the cube, or its coordinates are not monotonic; if
+        not exactly one of `points` and `n_pixels` is given, `n_pixels` or `max_chunks` is not
+        positive, the cube has fewer pixels than `n_pixels`, or none of those that were drawn has
+        a valid observation.
+
+    Warns
+    -----
+    DataQualityWarning
+        If fewer than `n_pixels` pixels with a valid observation were found.
+
+    Notes
+    -----
+    A pixel that is drawn but has no valid observation in any band, or has NaN in a constant layer,
+    is replaced by another one, in the drawn chunks if `max_chunks` is given. This takes up to
+    three more reads of at most ten times `n_pixels` pixels each. If `valid` marks only a small
+    part of the cube, such as forest, there may be fewer series than `n_pixels`.
 
     Examples
     --------
@@ -65,20 +106,25 @@ def sample_cube(
     >>> X[..., 1]
     array([[ 0., 20., 40.],
            [ 9., 29., 49.]], dtype=float32)
+
+    Unlabelled series, all of one chunk:
+
+    >>> X = sample_cube(cube.chunk(x=2), n_pixels=6, max_chunks=1, random_state=0, static="x")
+    >>> X.shape, len(np.unique(X[:, 0, -1]))
+    ((6, 3, 3), 2)
     """
-    layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
-    xy = _positions(points, x, y)
-    rows, columns = layers.spatial
-    row, outside_rows = _nearest(cube, rows, columns, xy[:, 1])
-    column, outside_columns = _nearest(cube, columns, rows, xy[:, 0])
-    outside = outside_rows | outside_columns
-    if outside.any():
+    if (points is None) == (n_pixels is None):
         raise ValueError(
-            f"{outside.sum()} of {len(xy)} points lie outside of cube, the first at "
-            f"{tuple(xy[outside.argmax()].tolist())}. They must be in its coordinate reference "
-            f"system, {columns} first: {_extent(cube, columns)}, {_extent(cube, rows)}."
+            "sample_cube takes either points or n_pixels, got "
+            + ("neither." if points is None else f"points and n_pixels={n_pixels!r}.")
         )
-    return _pack_pixels_at(layers, row, column)
+    if points is not None and max_chunks is not None:
+        raise ValueError(f"max_chunks={max_chunks!r} limits the draw of n_pixels, got points.")
+    layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
+    if points is None:
+        return draw_series(layers, n_pixels, max_chunks, random_state)
+    row, column = _locate(cube, layers.spatial, _positions(points, x, y))
+    return pack_positions(layers, row, column)[0]
 
 
 @set_module("sklearn_sits.raster")
@@ -182,20 +228,22 @@ def sample_labels(
         ]
         chosen = np.sort(np.concatenate(parts))
     row, column = np.unravel_index(chosen, values.shape)
-    return _pack_pixels_at(layers, row, column), values[row, column]
+    return pack_positions(layers, row, column)[0], values[row, column]
 
 
-def _pack_pixels_at(layers, row, column):
-    Variable = import_extra("xarray").Variable
-    where = dict(
-        zip(layers.spatial, (Variable("series", row), Variable("series", column)), strict=True)
-    )
-    # They are packed as a map with one row.
-    picked = layers.map(lambda one: one.isel(where, missing_dims="ignore"))
-    picked = picked._replace(spatial=("row", "series"))
-    X = np.empty((1, len(row), len(layers.days), 1 + len(layers.names)), dtype=np.float32)
-    pack_block(picked, X)
-    return X[0]
+def _locate(cube, spatial, xy):
+    """Return the rows and columns of the pixels at positions."""
+    rows, columns = spatial
+    row, outside_rows = _nearest(cube, rows, columns, xy[:, 1])
+    column, outside_columns = _nearest(cube, columns, rows, xy[:, 0])
+    outside = outside_rows | outside_columns
+    if outside.any():
+        raise ValueError(
+            f"{outside.sum()} of {len(xy)} points lie outside of cube, the first at "
+            f"{tuple(xy[outside.argmax()].tolist())}. They must be in its coordinate reference "
+            f"system, {columns} first: {_extent(cube, columns)}, {_extent(cube, rows)}."
+        )
+    return row, column
 
 
 def _positions(points, x, y):
