@@ -2,6 +2,7 @@
 
 from sklearn_sits.classifiers.mtan import MTANMLPClassifier, MTANSVGPClassifier
 from sklearn_sits.classifiers.svgp import SVGPClassifier
+from sklearn_sits.encoders.mtan_encoder import MTANEncoder
 from sklearn_sits.phenology.phenology_vae import PhenologyVAERegressor
 from sklearn_sits.series.linear_interpolator import LinearInterpolator
 from sklearn_sits.series.packing import pack, pack_frame, unpack
@@ -13,6 +14,7 @@ __version__ = "0.1.0.dev0"
 
 __all__ = [
     "LinearInterpolator",
+    "MTANEncoder",
     "MTANMLPClassifier",
     "MTANSVGPClassifier",
     "PhenologyVAERegressor",

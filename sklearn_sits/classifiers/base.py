@@ -31,6 +31,8 @@ __all__ = ["TorchClassifier"]
 _MAX_SAMPLE = 4096
 # Sums of weights that single precision can hold.
 _MIN_WEIGHT, _MAX_WEIGHT = 1e-6, 1e12
+# The automatic number of epochs makes at least so many steps: fewer leave a small sample untrained.
+_MIN_STEPS = 300
 # The automatic batch size aims at this number of steps per epoch, within these bounds.
 _STEPS_PER_EPOCH = 30
 _MIN_BATCH, _MAX_BATCH = 32, 2048
@@ -44,11 +46,13 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     the state in numpy arrays, from which the module is rebuilt on any machine.
     """
 
-    # Learning rate of the head, as a multiple of `learning_rate`.
+    # Learning rate of the head, as a multiple of that of the representation.
     _head_rate = 1.0
+    # Epochs at least, with `max_iter="auto"`.
+    _min_epochs = 15
 
     _parameter_constraints = {
-        "max_iter": [NumberInterval(Integral, 1, None, closed="left")],
+        "max_iter": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "learning_rate": [NumberInterval(Real, 0, None, closed="neither")],
         "early_stopping": ["boolean"],
@@ -94,8 +98,19 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         """Initialise the head on the representation of the sample."""
         head.reset(z, labels, weight, generator)
 
+    def _reset_heads(self, head, z, *args):
+        """Initialise the head, or the heads that it consists of."""
+        self._reset_head(head, z, *args)
+
+    def _prepare(self, X, rows, random_state):
+        """Fit what the representation starts from, on rows of X."""
+
     def _note_sample(self, n):
         """Note the number of different rows in the sample."""
+
+    def _representation_rate(self, learning_rate):
+        """Return the learning rate of the representation."""
+        return learning_rate
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y, sample_weight=None):
@@ -166,6 +181,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
             module.load_state_dict(self._state_tensors())
             module.to(dtype)
         else:
+            self._prepare(X, training, random_state)
             module = self._initialise(
                 X, labels, weight, training, len(classes), dtype, random_state, generator
             )
@@ -175,6 +191,10 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         batch_size = params.batch_size
         if batch_size == "auto":
             batch_size = int(np.clip(len(training) // _STEPS_PER_EPOCH, _MIN_BATCH, _MAX_BATCH))
+        max_iter = params.max_iter
+        if max_iter == "auto":
+            n_batches = -(-len(training) // batch_size)
+            max_iter = max(self._min_epochs, -(-_MIN_STEPS // n_batches))
         if validation is not None:
             validation = (validation, labels[validation], weight[validation])
         history = train(
@@ -184,15 +204,17 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
             labels[training],
             weight[training],
             validation=validation,
-            max_iter=params.max_iter,
+            max_iter=max_iter,
             batch_size=batch_size,
-            learning_rate=params.learning_rate,
+            learning_rate=self._representation_rate(params.learning_rate),
             head_rate=self._head_rate,
             n_iter_no_change=params.n_iter_no_change,
             tol=params.tol,
             verbose=params.verbose,
             generator=generator,
             device=device,
+            # A posterior that was fitted before is not to be forgotten.
+            annealing=not warm,
         )
         set_generator(module, None)
         self.classes_ = classes
@@ -215,14 +237,17 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         self._reset_representation(module.representation, batch, weight, generator)
         with torch.no_grad():
             z = module.eval()(**batch)
-        self._reset_head(module.head, z, labels, weight, random_state, generator)
+        self._reset_heads(module.head, z, labels, weight, random_state, generator)
         return module
 
     def _make_module(self, n_classes):
         params = SimpleNamespace(**self._module_params)
         representation = self._make_representation(params)
-        head = self._make_head(params, representation.n_features, n_classes)
-        return ClassifierModule(representation, head)
+        return ClassifierModule(representation, self._make_heads(params, representation, n_classes))
+
+    def _make_heads(self, params, representation, n_classes):
+        """Make the head of a representation, or the heads of its members."""
+        return self._make_head(params, representation.n_features, n_classes)
 
     def _class_weight(self, classes, labels, weight):
         if isinstance(self.class_weight, dict):

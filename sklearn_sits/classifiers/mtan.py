@@ -1,30 +1,39 @@
 """Classifiers with an attention interpolator, trained end to end."""
 
-from numbers import Integral, Real
+from numbers import Integral
+from types import SimpleNamespace
 
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+import numpy as np
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.classifiers.base import TorchClassifier
-from sklearn_sits.classifiers.series_batch import to_batch
 from sklearn_sits.classifiers.svgp import SVGPHeadMixin
-from sklearn_sits.nn.attention import MultiTimeAttention
-from sklearn_sits.nn.embedding import DeepEmbedding, SpectralEmbedding
+from sklearn_sits.encoders.mtan_encoder import MTANEncoder
+from sklearn_sits.encoders.packed_series import PackedSeriesMixin
+from sklearn_sits.nn.ensemble import EnsembleHead, RepresentationEnsemble
 from sklearn_sits.nn.heads import MLPHead
-from sklearn_sits.nn.representation import SeriesRepresentation
-from sklearn_sits.nn.spatial_encoding import SpatialEncoding
+from sklearn_sits.nn.linear_head import LinearHead
 from sklearn_sits.runtime.parameters import NumberInterval
-from sklearn_sits.series.checks import check_sits
-from sklearn_sits.series.coverage import note_coverage
-from sklearn_sits.series.stored_array import open_stored
+from sklearn_sits.series.coverage import warn_outside_coverage
 
 __all__ = ["BaseMTANClassifier", "MTANMLPClassifier", "MTANSVGPClassifier"]
 
+# Members of an ensemble with `n_members="auto"`, up to this number of series.
+_FEW_SERIES, _MEMBERS_OF_FEW = 1500, 3
+# Series up to which the linear member on a fixed representation has half of the votes.
+_LINEAR_SERIES = 300
+# Series that are compared with those of the encoder.
+_COMPARED_SERIES = 500
+# What has been learned without labels is trained further in smaller steps.
+_FINE_TUNING = 1 / 3
+
 
 @set_module("sklearn_sits.classifiers")
-class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, TorchClassifier):
+class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
     """Classifier of irregular series by attention interpolation and any head (abstract).
 
     A subclass defines ``_make_head(params, n_features, n_classes)``, which returns a
@@ -60,8 +69,19 @@ class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torc
         Channels of X that hold the position of the series, such as easting and northing,
         constant in time: `(-2, -1)` for the last two. They are encoded by sines and cosines of
         wavelengths down to an eighth of the extent and added to every observation.
-    max_iter : int, default=15
-        Number of epochs.
+    encoder : MTANEncoder, FrozenEstimator or None, default=None
+        Representation to start from, learned without labels. An :class:`MTANEncoder` that is not
+        fitted is cloned and fitted on the series of `fit`. To use the series without labels as
+        well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
+        by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
+        the parameters that give the interpolator and the layers their sizes are then those of
+        the encoder. The members are trained from it at a third of the learning rate, and a
+        logistic regression on its representation is averaged with them.
+    n_members : int or "auto", default="auto"
+        Number of models that are trained side by side on the same batches, and whose
+        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
+    max_iter : int or "auto", default="auto"
+        Number of epochs. "auto" makes 15, or more if these are fewer than 300 training steps.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-3
@@ -107,16 +127,11 @@ class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torc
 
     _parameter_constraints = {
         **TorchClassifier._parameter_constraints,
-        "n_reference_dates": [NumberInterval(Integral, 2, None, closed="left")],
-        "n_heads": [NumberInterval(Integral, 1, None, closed="left")],
-        "time_embedding_dim": [NumberInterval(Integral, 2, None, closed="left")],
+        **PackedSeriesMixin._parameter_constraints,
         "embedding": [StrOptions({"deep", "linear"})],
-        "n_components": [NumberInterval(Integral, 1, None, closed="left")],
-        "n_hidden": [NumberInterval(Integral, 1, None, closed="left")],
         "embedding_dim": [NumberInterval(Integral, 1, None, closed="left"), None],
-        "dropout": [NumberInterval(Real, 0, 1, closed="left")],
-        "date_dropout": [NumberInterval(Real, 0, 1, closed="left")],
-        "position_channels": ["array-like"],
+        "encoder": [MTANEncoder, FrozenEstimator, None],
+        "n_members": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
     # Size of the deep embedding with `embedding_dim=None`.
@@ -135,7 +150,9 @@ class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torc
         dropout=0.5,
         date_dropout=0.6,
         position_channels=(),
-        max_iter=15,
+        encoder=None,
+        n_members="auto",
+        max_iter="auto",
         batch_size="auto",
         learning_rate=3e-3,
         early_stopping=False,
@@ -159,6 +176,8 @@ class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torc
         self.dropout = dropout
         self.date_dropout = date_dropout
         self.position_channels = position_channels
+        self.encoder = encoder
+        self.n_members = n_members
         self.max_iter = max_iter
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -173,72 +192,95 @@ class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torc
         self.device = device
         self.verbose = verbose
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.allow_nan = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
-
     def _check_X(self, X, reset, strict=None):
-        if reset and self.time_embedding_dim % self.n_heads:
-            raise ValueError(
-                f"time_embedding_dim={self.time_embedding_dim} must be a multiple of "
-                f"n_heads={self.n_heads}."
-            )
-        return check_sits(
-            self,
-            open_stored(X),
-            reset=reset,
-            strict=strict,
-            static_channels=self._module_params["position_channels"],
-            static_name="position_channels",
-        )
+        X = super()._check_X(X, reset, strict)
+        encoder = self._module_params["encoder"] if reset else None
+        if encoder is not None:
+            _check_encoder(self, encoder, X)
+        return X
 
-    def _note_coverage(self, X, rows, warm):
-        positions = self._module_params["position_channels"]
-        note_coverage(self, X, positions, rows=rows, extend=warm)
+    def _prepare(self, X, rows, random_state):
+        encoder = self._module_params["encoder"]
+        if isinstance(encoder, MTANEncoder):
+            encoder = clone(encoder)
+            if encoder.random_state is None:
+                encoder.set_params(random_state=random_state.randint(2**31 - 1))
+            self.encoder_ = encoder._fit(X, rows)
+        elif encoder is not None:
+            self.encoder_ = encoder.estimator
+        elif hasattr(self, "encoder_"):
+            del self.encoder_
 
-    def _to_batch(self, rows, device):
-        return to_batch(rows, self._module_params["position_channels"], device)
+    def _note_sample(self, n):
+        n_members = self._module_params["n_members"]
+        if n_members == "auto":
+            n_members = _MEMBERS_OF_FEW if n <= _FEW_SERIES else 1
+        self.n_members_ = int(n_members)
+
+    def _representation_rate(self, learning_rate):
+        return learning_rate * (_FINE_TUNING if self._has_encoder else 1.0)
+
+    @property
+    def _has_encoder(self):
+        return self._module_params["encoder"] is not None
 
     def _make_representation(self, params):
-        # A plain 2-D array has one channel and no date.
-        n_positions = len(params.position_channels)
-        n_channels = 1 if self._n_dims_in == 2 else self.n_features_in_ - 1 - n_positions
-        if params.embedding == "linear":
-            embedding = SpectralEmbedding(
-                n_channels, params.n_reference_dates, params.n_heads, params.embedding_dim
-            )
-        else:
-            embedding = DeepEmbedding(
-                n_channels * params.n_reference_dates * params.n_heads,
-                params.n_components,
-                params.n_hidden,
-                params.embedding_dim or self._deep_embedding_dim,
-                params.dropout,
-            )
-        return SeriesRepresentation(
-            MultiTimeAttention(params.n_reference_dates, params.n_heads, params.time_embedding_dim),
-            embedding,
-            n_channels,
-            SpatialEncoding(n_positions, n_channels) if n_positions else None,
-            params.date_dropout,
-        )
+        members = [self._make_member(params) for _ in range(self.n_members_)]
+        if self._has_encoder:
+            # The linear classifier is fitted to the representation as the encoder left it.
+            members.append(self.encoder_._build_module().requires_grad_(False))
+            _disable_dropout(members[-1])
+        return members[0] if len(members) == 1 else RepresentationEnsemble(members)
+
+    def _make_member(self, params):
+        if not self._has_encoder:
+            dim = params.embedding_dim
+            if params.embedding == "deep":
+                dim = dim or self._deep_embedding_dim
+            return self._make_series_representation(params, params.embedding, dim)
+        encoder = SimpleNamespace(**self.encoder_._module_params)
+        encoder.dropout, encoder.date_dropout = params.dropout, params.date_dropout
+        return self._make_series_representation(encoder, "deep", encoder.embedding_dim)
+
+    def _make_heads(self, params, representation, n_classes):
+        if not isinstance(representation, RepresentationEnsemble):
+            return super()._make_heads(params, representation, n_classes)
+        sizes = [member.n_features for member in representation.members]
+        heads = [self._make_head(params, size, n_classes) for size in sizes[: self.n_members_]]
+        if self._has_encoder:
+            heads.append(LinearHead(sizes[-1], n_classes))
+        return EnsembleHead(heads, sizes)
 
     def _reset_representation(self, representation, batch, weight, generator):
-        representation.reset(batch, self.date_range_, weight, generator)
+        members = getattr(representation, "members", [representation])
+        for member in members:
+            if self._has_encoder:
+                member.load_state_dict(self.encoder_._state_tensors())
+            else:
+                member.reset(batch, self.date_range_, weight, generator)
+
+    def _reset_heads(self, head, z, labels, weight, random_state, generator):
+        if not isinstance(head, EnsembleHead):
+            super()._reset_heads(head, z, labels, weight, random_state, generator)
+            return
+        for member, part in zip(head.members, head.split(z), strict=True):
+            if isinstance(member, LinearHead):
+                member.reset(part, labels, weight, generator)
+            else:
+                self._reset_head(member, part, labels, weight, random_state, generator)
+        if self._has_encoder:
+            share = min(0.5, 0.5 * _LINEAR_SERIES / float(weight.sum()))
+            head.share.fill_((1 - share) / self.n_members_)
+            head.share[-1] = share
 
     @property
     def _n_features_out(self):
-        return self._module.representation.embedding.n_features
+        return self._module.representation.n_features
 
     @property
-    def reference_dates_(self):
-        """Reference dates, an ndarray of shape (n_reference_dates,), in days as in X."""
+    def _representation(self):
         representation = self._module.representation
-        times = representation.attention.reference_times
-        return (representation.start + representation.span * times).cpu().numpy()
+        return getattr(representation, "members", [representation])[0]
 
     def transform(self, X):
         """Compute the learned representation Z.
@@ -250,9 +292,10 @@ class BaseMTANClassifier(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Torc
 
         Returns
         -------
-        Z : ndarray of shape (n_series, embedding_dim)
-            In the precision of X. With `embedding="linear"`,
-            (n_series, n_reference_dates * embedding_dim), by date.
+        Z : ndarray of shape (n_series, n_members * embedding_dim)
+            In the precision of X, one member after the other. With `embedding="linear"`, a member
+            has n_reference_dates * embedding_dim columns, by date. With `encoder`, the last
+            columns are the representation that the encoder learned without labels.
 
         Raises
         ------
@@ -306,8 +349,19 @@ class MTANMLPClassifier(BaseMTANClassifier):
         Channels of X that hold the position of the series, such as easting and northing,
         constant in time: `(-2, -1)` for the last two. They are encoded by sines and cosines of
         wavelengths down to an eighth of the extent and added to every observation.
-    max_iter : int, default=15
-        Number of epochs.
+    encoder : MTANEncoder, FrozenEstimator or None, default=None
+        Representation to start from, learned without labels. An :class:`MTANEncoder` that is not
+        fitted is cloned and fitted on the series of `fit`. To use the series without labels as
+        well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
+        by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
+        the parameters that give the interpolator and the layers their sizes are then those of
+        the encoder. The members are trained from it at a third of the learning rate, and a
+        logistic regression on its representation is averaged with them.
+    n_members : int or "auto", default="auto"
+        Number of models that are trained side by side on the same batches, and whose
+        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
+    max_iter : int or "auto", default="auto"
+        Number of epochs. "auto" makes 15, or more if these are fewer than 300 training steps.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-3
@@ -349,6 +403,10 @@ class MTANMLPClassifier(BaseMTANClassifier):
         Lowest and highest value of each channel after the date in training.
     reference_dates_ : ndarray of shape (n_reference_dates,)
         Reference dates, in days as in X.
+    n_members_ : int
+        Number of models that are averaged, without the logistic regression.
+    encoder_ : MTANEncoder
+        Fitted encoder, only with `encoder`.
     n_iter_ : int
         Number of epochs run.
     history_ : list of dict
@@ -435,12 +493,23 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
         Channels of X that hold the position of the series, such as easting and northing,
         constant in time: `(-2, -1)` for the last two. They are encoded by sines and cosines of
         wavelengths down to an eighth of the extent and added to every observation.
+    encoder : MTANEncoder, FrozenEstimator or None, default=None
+        Representation to start from, learned without labels. An :class:`MTANEncoder` that is not
+        fitted is cloned and fitted on the series of `fit`. To use the series without labels as
+        well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
+        by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
+        the parameters that give the interpolator and the layers their sizes are then those of
+        the encoder. The members are trained from it at a third of the learning rate, and a
+        logistic regression on its representation is averaged with them.
+    n_members : int or "auto", default="auto"
+        Number of models that are trained side by side on the same batches, and whose
+        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
     n_inducing : int, default=50
         Number of inducing points per latent process, at most the number of series.
     n_mc_samples : int, default=4
         Draws of the latent functions per training step, an even number.
-    max_iter : int, default=15
-        Number of epochs.
+    max_iter : int or "auto", default="auto"
+        Number of epochs. "auto" makes 15, or more if these are fewer than 300 training steps.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-3
@@ -485,6 +554,10 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
         Lowest and highest value of each channel after the date in training.
     reference_dates_ : ndarray of shape (n_reference_dates,)
         Reference dates, in days as in X.
+    n_members_ : int
+        Number of models that are averaged, without the logistic regression.
+    encoder_ : MTANEncoder
+        Fitted encoder, only with `encoder`.
     n_iter_ : int
         Number of epochs run.
     history_ : list of dict
@@ -551,9 +624,11 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
         dropout=0.5,
         date_dropout=0.6,
         position_channels=(),
+        encoder=None,
+        n_members="auto",
         n_inducing=50,
         n_mc_samples=4,
-        max_iter=15,
+        max_iter="auto",
         batch_size="auto",
         learning_rate=3e-3,
         early_stopping=False,
@@ -578,6 +653,8 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
             dropout=dropout,
             date_dropout=date_dropout,
             position_channels=position_channels,
+            encoder=encoder,
+            n_members=n_members,
             max_iter=max_iter,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -594,3 +671,49 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
         )
         self.n_inducing = n_inducing
         self.n_mc_samples = n_mc_samples
+
+
+def _check_encoder(estimator, encoder, X):
+    """Check that an encoder can represent the training data of a classifier."""
+    frozen = isinstance(encoder, FrozenEstimator)
+    if frozen:
+        encoder = encoder.estimator
+        if not isinstance(encoder, MTANEncoder):
+            raise TypeError(
+                f"encoder must hold an MTANEncoder, got FrozenEstimator of "
+                f"{type(encoder).__name__}."
+            )
+        check_is_fitted(encoder)
+    elif encoder.__sklearn_is_fitted__():
+        raise ValueError(
+            "encoder is fitted, and would be fitted anew to the series with labels. To use it as "
+            "it is, pass FrozenEstimator(encoder) from sklearn.frozen; to fit it anew, pass "
+            "clone(encoder)."
+        )
+    n_channels = X.shape[2]
+    own = [channel % n_channels for channel in estimator.position_channels]
+    other = [channel % n_channels for channel in encoder.position_channels]
+    if own != other:
+        raise ValueError(
+            f"encoder has position_channels={encoder.position_channels!r}, but "
+            f"{type(estimator).__name__} has {estimator.position_channels!r}: they must name the "
+            "same channels."
+        )
+    if not frozen:
+        return
+    if encoder.n_features_in_ != estimator.n_features_in_ or (
+        encoder._n_dims_in != estimator._n_dims_in
+    ):
+        raise ValueError(
+            f"encoder was fitted on {encoder._n_dims_in}-D series with {encoder.n_features_in_} "
+            f"channels (date included), but X is {estimator._n_dims_in}-D with "
+            f"{estimator.n_features_in_}."
+        )
+    # Other units, bands in another order or other dates would only be seen in the accuracy.
+    rows = np.arange(0, len(X), -(-len(X) // _COMPARED_SERIES))
+    warn_outside_coverage(encoder, X[rows], encoder.position_channels)
+
+
+def _disable_dropout(representation):
+    representation.date_dropout = 0.0
+    representation.embedding.dropout.p = 0.0

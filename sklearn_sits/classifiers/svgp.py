@@ -36,6 +36,7 @@ class SVGPHeadMixin:
     _position_features = ()
 
     def _note_sample(self, n):
+        super()._note_sample(n)
         self.n_inducing_ = min(int(self.n_inducing), n)
 
     def _make_head(self, params, n_features, n_classes):
@@ -108,8 +109,8 @@ class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
         Number of inducing points per latent process, at most the number of series.
     n_mc_samples : int, default=4
         Draws of the latent functions per training step, an even number.
-    max_iter : int, default=30
-        Number of epochs.
+    max_iter : int or "auto", default="auto"
+        Number of epochs. "auto" makes 30, or more if these are fewer than 300 training steps.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-2
@@ -196,6 +197,7 @@ class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
         **SVGPHeadMixin._parameter_constraints,
         "position_features": ["array-like"],
     }
+    _min_epochs = 30
 
     def __init__(
         self,
@@ -203,7 +205,7 @@ class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
         position_features=(),
         n_inducing=50,
         n_mc_samples=4,
-        max_iter=30,
+        max_iter="auto",
         batch_size="auto",
         learning_rate=3e-2,
         early_stopping=False,

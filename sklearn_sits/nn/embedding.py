@@ -7,7 +7,10 @@ from sklearn_sits.nn.layers import Dropout, linear, reset_linear
 
 __all__ = ["DeepEmbedding", "SpectralEmbedding"]
 
-# Floor of the variances by which the principal components are divided, relative to their mean.
+# Floor of the variances by which the principal components are divided, relative to their mean. With
+# few series, the small components are mostly noise, which a division would magnify: the floor is
+# the mean up to this number of series, and falls with more.
+_NOISY_SERIES = 300
 _VARIANCE_FLOOR = 1e-2
 # Components below this share of the largest variance are rounding noise, of arbitrary direction.
 _RANK_TOLERANCE = 1e-10
@@ -115,7 +118,8 @@ class DeepEmbedding(nn.Module):
             Source of randomness.
         """
         x = series.flatten(1).double()
-        weight = (weight / weight.sum()).double()
+        n = float(weight.double().sum())
+        weight = weight.double() / n
         location = weight @ x
         x = x - location
         variance, vectors = torch.linalg.eigh(x.T @ (x * weight[:, None]))
@@ -123,7 +127,7 @@ class DeepEmbedding(nn.Module):
         variance, vectors = variance.flip(0), vectors.flip(1)[:, : len(self.components)].T
         vectors = vectors * vectors.gather(1, vectors.abs().argmax(1, keepdim=True)).sign()
         kept = variance[: len(self.components)]
-        floor = _VARIANCE_FLOOR * variance.clamp_min(0).mean()
+        floor = min(1.0, max(_VARIANCE_FLOOR, _NOISY_SERIES / n)) * variance.clamp_min(0).mean()
         meaningful = kept > _RANK_TOLERANCE * kept[0].clamp_min(torch.finfo(x.dtype).tiny)
         scale = torch.where(meaningful, (kept.clamp_min(0) + floor).rsqrt(), 0.0)
         self.location.copy_(location)

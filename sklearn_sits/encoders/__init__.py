@@ -1,0 +1,1 @@
+"""Representations of packed series, learned without labels."""

@@ -1,0 +1,149 @@
+"""Several models side by side, whose probabilities are averaged."""
+
+import torch
+from torch import nn
+
+from sklearn_sits.nn.heads import Head
+
+__all__ = ["EnsembleHead", "RepresentationEnsemble"]
+
+
+class RepresentationEnsemble(nn.Module):
+    """Representations of the same series, one after the other.
+
+    Parameters
+    ----------
+    members : list of torch.nn.Module
+        Map a batch, as keyword arguments, to (n, d); each has the attribute `n_features`, d.
+    """
+
+    def __init__(self, members):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.n_features = sum(member.n_features for member in members)
+
+    def forward(self, **batch):
+        """Compute the representations.
+
+        Parameters
+        ----------
+        **batch : tensors
+            Arguments of the members.
+
+        Returns
+        -------
+        z : tensor of shape (n, sum of d)
+        """
+        return torch.cat([member(**batch) for member in self.members], dim=1)
+
+
+class EnsembleHead(Head):
+    """Weighted mean of the probabilities of several heads, each on features of its own.
+
+    Each head is trained on its own likelihood and divergence, as if it were alone.
+
+    Parameters
+    ----------
+    members : list of Head
+        Heads.
+    n_features : list of int
+        Number of features of each head, in the order of the features.
+    """
+
+    def __init__(self, members, n_features):
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.n_features = list(n_features)
+        self.register_buffer("share", torch.full((len(members),), 1 / len(members)))
+
+    def split(self, z):
+        """Split a representation into the features of each head.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, sum of d)
+            Representation.
+
+        Returns
+        -------
+        parts : tuple of tensors of shape (n, d)
+        """
+        return z.split(self.n_features, dim=1)
+
+    def _each(self, z):
+        return zip(self.members, self.split(z), strict=True)
+
+    def nll(self, z, labels):
+        """Compute the mean of the members' expected negative log-likelihoods.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, sum of d)
+        labels : int64 tensor of shape (n,)
+
+        Returns
+        -------
+        nll : tensor of shape (n,)
+        """
+        return sum(head.nll(part, labels) for head, part in self._each(z)) / len(self.members)
+
+    def kl(self):
+        """Compute the mean of the members' divergences.
+
+        Returns
+        -------
+        kl : tensor of shape () or float
+        """
+        return sum(head.kl() for head in self.members) / len(self.members)
+
+    def freeze(self):
+        """Compute once the factors that predictions need of the parameters."""
+        for head in self.members:
+            head.freeze()
+
+    def predict_proba(self, z):
+        """Compute class probabilities.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, sum of d)
+
+        Returns
+        -------
+        probabilities : tensor of shape (n, C)
+        """
+        parts = zip(self.share, self._each(z), strict=True)
+        return sum(share * head.predict_proba(part) for share, (head, part) in parts)
+
+    def predict_log_proba(self, z):
+        """Compute the logarithms of the class probabilities, finite where these underflow.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, sum of d)
+
+        Returns
+        -------
+        log_probabilities : tensor of shape (n, C)
+        """
+        logs = torch.stack([head.predict_log_proba(part) for head, part in self._each(z)])
+        return (logs + self.share.log()[:, None, None]).logsumexp(0)
+
+    def latent(self, z):
+        """Compute mean and standard deviation of the mixture of the latent functions.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, sum of d)
+
+        Returns
+        -------
+        mean, std : tensors of shape (n, C)
+        """
+        latents = [head.latent(part) for head, part in self._each(z)]
+        means, stds = (torch.stack(values) for values in zip(*latents, strict=True))
+        share = self.share[:, None, None]
+        mean = (share * means).sum(0)
+        # Within the members and between them.
+        variance = (share * (stds.square() + (means - mean).square())).sum(0)
+        return mean, variance.sqrt()
