@@ -16,7 +16,7 @@ from sklearn_sits.encoders.mtan_encoder import MTANEncoder
 from sklearn_sits.encoders.packed_series import PackedSeriesMixin
 from sklearn_sits.nn.ensemble import EnsembleHead, RepresentationEnsemble
 from sklearn_sits.nn.heads import MLPHead
-from sklearn_sits.nn.linear_head import LinearHead
+from sklearn_sits.nn.kernel_head import KernelHead
 from sklearn_sits.runtime.parameters import NumberInterval
 from sklearn_sits.series.coverage import warn_outside_coverage
 
@@ -24,8 +24,9 @@ __all__ = ["BaseMTANClassifier", "MTANMLPClassifier", "MTANSVGPClassifier"]
 
 # Members of an ensemble with `n_members="auto"`, up to this number of series.
 _FEW_SERIES, _MEMBERS_OF_FEW = 1500, 3
-# Series up to which the linear member on a fixed representation has half of the votes.
-_LINEAR_SERIES = 300
+# Series up to which the member on the fixed representation has half of the votes, and the inducing
+# points that it has at most.
+_KERNEL_SERIES, _KERNEL_INDUCING = 1500, 512
 # Series that are compared with those of the encoder.
 _COMPARED_SERIES = 500
 # What has been learned without labels is trained further in smaller steps.
@@ -75,8 +76,9 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
         by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
         the parameters that give the interpolator and the layers their sizes are then those of
-        the encoder. The members are trained from it at a third of the learning rate, and a
-        logistic regression on its representation is averaged with them.
+        the encoder. The members are trained from it at a third of the learning rate. A Gaussian
+        process on the representation as it is and on the interpolated series is averaged with
+        them; it has half of the votes up to 1500 series, and fewer with more.
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
         probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
@@ -200,6 +202,7 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         return X
 
     def _prepare(self, X, rows, random_state):
+        self._n_training_series = len(rows)
         encoder = self._module_params["encoder"]
         if isinstance(encoder, MTANEncoder):
             encoder = clone(encoder)
@@ -216,6 +219,7 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         if n_members == "auto":
             n_members = _MEMBERS_OF_FEW if n <= _FEW_SERIES else 1
         self.n_members_ = int(n_members)
+        self._n_kernel_inducing = min(_KERNEL_INDUCING, n)
 
     def _representation_rate(self, learning_rate):
         return learning_rate * (_FINE_TUNING if self._has_encoder else 1.0)
@@ -227,9 +231,7 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
     def _make_representation(self, params):
         members = [self._make_member(params) for _ in range(self.n_members_)]
         if self._has_encoder:
-            # The linear classifier is fitted to the representation as the encoder left it.
-            members.append(self.encoder_._build_module().requires_grad_(False))
-            _disable_dropout(members[-1])
+            members.append(self._make_fixed_member())
         return members[0] if len(members) == 1 else RepresentationEnsemble(members)
 
     def _make_member(self, params):
@@ -242,13 +244,20 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         encoder.dropout, encoder.date_dropout = params.dropout, params.date_dropout
         return self._make_series_representation(encoder, "deep", encoder.embedding_dim)
 
+    def _make_fixed_member(self):
+        """Make the representation that stays as the encoder left it, with the series appended."""
+        encoder = SimpleNamespace(**self.encoder_._module_params)
+        encoder.dropout = encoder.date_dropout = 0.0
+        member = self._make_series_representation(encoder, "deep", encoder.embedding_dim, True)
+        return member.requires_grad_(False)
+
     def _make_heads(self, params, representation, n_classes):
         if not isinstance(representation, RepresentationEnsemble):
             return super()._make_heads(params, representation, n_classes)
         sizes = [member.n_features for member in representation.members]
         heads = [self._make_head(params, size, n_classes) for size in sizes[: self.n_members_]]
         if self._has_encoder:
-            heads.append(LinearHead(sizes[-1], n_classes))
+            heads.append(KernelHead(sizes[-1], n_classes, self._n_kernel_inducing))
         return EnsembleHead(heads, sizes)
 
     def _reset_representation(self, representation, batch, weight, generator):
@@ -264,12 +273,12 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
             super()._reset_heads(head, z, labels, weight, random_state, generator)
             return
         for member, part in zip(head.members, head.split(z), strict=True):
-            if isinstance(member, LinearHead):
+            if isinstance(member, KernelHead):
                 member.reset(part, labels, weight, generator)
             else:
                 self._reset_head(member, part, labels, weight, random_state, generator)
         if self._has_encoder:
-            share = min(0.5, 0.5 * _LINEAR_SERIES / float(weight.sum()))
+            share = min(0.5, 0.5 * _KERNEL_SERIES / self._n_training_series)
             head.share.fill_((1 - share) / self.n_members_)
             head.share[-1] = share
 
@@ -355,8 +364,9 @@ class MTANMLPClassifier(BaseMTANClassifier):
         well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
         by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
         the parameters that give the interpolator and the layers their sizes are then those of
-        the encoder. The members are trained from it at a third of the learning rate, and a
-        logistic regression on its representation is averaged with them.
+        the encoder. The members are trained from it at a third of the learning rate. A Gaussian
+        process on the representation as it is and on the interpolated series is averaged with
+        them; it has half of the votes up to 1500 series, and fewer with more.
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
         probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
@@ -404,7 +414,7 @@ class MTANMLPClassifier(BaseMTANClassifier):
     reference_dates_ : ndarray of shape (n_reference_dates,)
         Reference dates, in days as in X.
     n_members_ : int
-        Number of models that are averaged, without the logistic regression.
+        Number of models that are trained side by side.
     encoder_ : MTANEncoder
         Fitted encoder, only with `encoder`.
     n_iter_ : int
@@ -499,8 +509,9 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
         well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
         by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
         the parameters that give the interpolator and the layers their sizes are then those of
-        the encoder. The members are trained from it at a third of the learning rate, and a
-        logistic regression on its representation is averaged with them.
+        the encoder. The members are trained from it at a third of the learning rate. A Gaussian
+        process on the representation as it is and on the interpolated series is averaged with
+        them; it has half of the votes up to 1500 series, and fewer with more.
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
         probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
@@ -555,7 +566,7 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
     reference_dates_ : ndarray of shape (n_reference_dates,)
         Reference dates, in days as in X.
     n_members_ : int
-        Number of models that are averaged, without the logistic regression.
+        Number of models that are trained side by side.
     encoder_ : MTANEncoder
         Fitted encoder, only with `encoder`.
     n_iter_ : int
@@ -712,8 +723,3 @@ def _check_encoder(estimator, encoder, X):
     # Other units, bands in another order or other dates would only be seen in the accuracy.
     rows = np.arange(0, len(X), -(-len(X) // _COMPARED_SERIES))
     warn_outside_coverage(encoder, X[rows], encoder.position_channels)
-
-
-def _disable_dropout(representation):
-    representation.date_dropout = 0.0
-    representation.embedding.dropout.p = 0.0

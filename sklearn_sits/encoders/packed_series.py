@@ -64,7 +64,7 @@ class PackedSeriesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     def _to_batch(self, rows, device):
         return to_batch(rows, self._module_params["position_channels"], device)
 
-    def _make_series_representation(self, params, embedding, embedding_dim):
+    def _make_series_representation(self, params, embedding, embedding_dim, append_series=False):
         # A plain 2-D array has one channel and no date.
         n_positions = len(params.position_channels)
         n_channels = 1 if self._n_dims_in == 2 else self.n_features_in_ - 1 - n_positions
@@ -86,6 +86,7 @@ class PackedSeriesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             n_channels,
             SpatialEncoding(n_positions, n_channels) if n_positions else None,
             params.date_dropout,
+            append_series,
         )
 
     @property

@@ -1,9 +1,14 @@
 """Fixed-size representation of irregular series: Z = B[X* + P]Γ."""
 
+import math
+
 import torch
 from torch import nn
 
 __all__ = ["SeriesRepresentation"]
+
+# Standard deviations at which interpolated series are cut off where they are features.
+_LARGEST_DEVIATION = 5.0
 
 
 class SeriesRepresentation(nn.Module):
@@ -24,6 +29,8 @@ class SeriesRepresentation(nn.Module):
         Encoding P of the positions.
     date_dropout : float, default=0.0
         In training, hide a share of the dates of each series, drawn from U(0, date_dropout).
+    append_series : bool, default=False
+        Append the interpolated series to the embedding, scaled to have the same norm.
 
     References
     ----------
@@ -32,13 +39,20 @@ class SeriesRepresentation(nn.Module):
        Interpolation with Sparse Variational Gaussian Processes", IEEE JSTARS, 2024.
     """
 
-    def __init__(self, attention, embedding, n_channels, spatial=None, date_dropout=0.0):
+    def __init__(
+        self, attention, embedding, n_channels, spatial=None, date_dropout=0.0, append_series=False
+    ):
         super().__init__()
         self.attention = attention
         self.embedding = embedding
         self.spatial = spatial
         self.date_dropout = date_dropout
         self.n_features = embedding.n_features
+        self.append_series = append_series
+        if append_series:
+            n_values = n_channels * attention.n_heads * len(attention.reference_times)
+            self.series_scale = math.sqrt(embedding.n_features / n_values)
+            self.n_features += n_values
         self.generator = None
         self.register_buffer("start", torch.zeros(()))
         self.register_buffer("span", torch.ones(()))
@@ -98,7 +112,13 @@ class SeriesRepresentation(nn.Module):
         """
         if self.training and self.date_dropout:
             values, mask = self._hide_dates(values, mask)
-        return self.embedding(self._interpolate(dates, values, mask, index, positions))
+        series = self._interpolate(dates, values, mask, index, positions)
+        z = self.embedding(series)
+        if not self.append_series:
+            return z
+        # One extreme value must not outweigh all others.
+        series = series.flatten(1).clamp(-_LARGEST_DEVIATION, _LARGEST_DEVIATION)
+        return torch.cat([z, self.series_scale * series], dim=1)
 
     def _interpolate(self, dates, values, mask, index=None, positions=None):
         # In double precision until here: days since 1970 have five digits before the point.
