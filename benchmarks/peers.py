@@ -83,7 +83,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):
     """Train a network with Adam for a fixed number of steps."""
 
     def __init__(
-        self, n_epochs=20, min_steps=300, batch_size=64, learning_rate=1e-3, random_state=None
+        self, n_epochs=10, min_steps=300, batch_size=32, learning_rate=1e-3, random_state=None
     ):
         self.n_epochs = n_epochs
         self.min_steps = min_steps
@@ -152,9 +152,9 @@ class LTAEClassifier(NetworkClassifier):
     def __init__(
         self,
         date_dropout=0.3,
-        n_epochs=20,
+        n_epochs=10,
         min_steps=300,
-        batch_size=64,
+        batch_size=32,
         learning_rate=1e-3,
         random_state=None,
     ):
@@ -181,7 +181,11 @@ class LTAEClassifier(NetworkClassifier):
         days, values, observed = batch
         kept = observed & (torch.rand(observed.shape) >= self.date_dropout)
         # A series that would lose all of its dates keeps them all.
-        return days, values, torch.where(kept.any(1, keepdim=True), kept, observed)
+        kept = torch.where(kept.any(1, keepdim=True), kept, observed)
+        # Attention does not depend on the order of the dates. Hidden ones go last and are cut off.
+        first = kept.int().argsort(1, descending=True)[:, : kept.sum(1).max()]
+        values = values.gather(1, first[..., None].expand(-1, -1, values.shape[2]))
+        return days.gather(1, first), values, kept.gather(1, first)
 
 
 class TempCNNClassifier(NetworkClassifier):
@@ -190,9 +194,9 @@ class TempCNNClassifier(NetworkClassifier):
     def __init__(
         self,
         dates=None,
-        n_epochs=20,
+        n_epochs=10,
         min_steps=300,
-        batch_size=64,
+        batch_size=32,
         learning_rate=1e-3,
         random_state=None,
     ):
