@@ -156,7 +156,7 @@ def make_aeon_steps(name, seed, n_dates):
     # Its default, ridge regression, has no probabilities. The channels of a kernel are summed:
     # each is standardised, so that decibels do not hide reflectances.
     # 10,000 features need a strong penalty: with the default C=1 the log-loss is much higher.
-    # Centred features, which the classifier's own scaler leaves out, converge in a third of the time.
+    # The classifier's own scaler does not centre them, and convergence takes three times as long.
     head = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, tol=1e-3, max_iter=500))
     return [
         ChannelScaler(n_dates),
