@@ -14,48 +14,17 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
+from land_cover_data import load_california
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.model_selection import StratifiedGroupKFold
-from systems import NAMES, calibration_error, make_system, print_table
+from systems import NAMES, calibration_error, make_system, print_table, spread
 
-from sklearn_sits import pack
-
-BLOCK = 0.25  # degrees
 # Below 10,000 series boosting draws nothing at random: one run stands for every seed.
 DETERMINISTIC = {"lin-hgb"}
 OUTPUT = Path(__file__).parent / "output" / "landcover.csv"
 SCORES = ["oa", "macro_f1", "log_loss", "ece", "fit_s", "predict_s"]
 TITLES = ["OA %", "macro-F1 %", "log loss", "ECE", "fit s", "predict s"]
 DIGITS = [2, 2, 3, 3, 1, 2]
-
-
-def add_indices(reflectance, bands):
-    """Append NDVI, NDWI and brightness to the ten bands."""
-    red, nir, swir = (reflectance[..., list(bands).index(b)] for b in ("B04", "B08", "B11"))
-
-    def difference(a, b):
-        return np.divide(a - b, a + b, out=np.zeros_like(a), where=a + b > 0)
-
-    brightness = np.sqrt((reflectance**2).sum(-1))
-    indices = [difference(nir, red), difference(nir, swir), brightness]
-    return np.concatenate([reflectance, np.stack(indices, axis=-1)], axis=-1)
-
-
-def load(data, variant):
-    """Return X, y and the block of each series."""
-    file = np.load(data / "s2_california_2021.npz", allow_pickle=False)
-    valid = file["valid"]
-    if variant == "cloudy":
-        # Real cloud masks of another place, on the same 36 ten-day steps.
-        masks = np.load(data / "s2_t20lkp_3classes_2018.npz", allow_pickle=False)["valid"]
-        drawn = masks[np.random.default_rng(0).integers(0, len(masks), len(valid))]
-        cloudy = valid & drawn
-        valid = np.where(cloudy.sum(1, keepdims=True) < 3, valid, cloudy)
-    values = add_indices(file["X"].astype(np.float32) / 10_000, file["bands"])
-    X = pack(values, file["days"], mask=valid)
-    blocks = np.floor(np.stack([file["lon"], file["lat"]], axis=1) / BLOCK)
-    groups = np.unique(blocks, axis=0, return_inverse=True)[1].ravel()
-    return X, file["y"].astype(int), groups
 
 
 def evaluate(model, X, y, train, test):
@@ -79,7 +48,7 @@ def evaluate(model, X, y, train, test):
 
 def run(data, variant, systems, seeds, n_folds, step):
     """Yield one dict of scores per seed, fold and system."""
-    X, y, groups = (array[::step] for array in load(data, variant))
+    X, y, groups = (array[::step] for array in load_california(data, variant))
     dates = (~np.isnan(X[..., 1])).sum(1)
     print(f"\n## {variant}: X {X.shape}, {dates.mean():.1f} clear dates per series\n")
     splitter = StratifiedGroupKFold(4, shuffle=True, random_state=0)
@@ -93,11 +62,6 @@ def run(data, variant, systems, seeds, n_folds, step):
                     scores = evaluate(make_system(system, seed), X, y, train, test)
                     done[system, fold] = scores
                 yield {"variant": variant, "seed": seed, "fold": fold, "system": system} | scores
-
-
-def spread(values, digits):
-    """Format mean ± standard deviation."""
-    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"
 
 
 def summarise(rows, systems):

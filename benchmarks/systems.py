@@ -58,3 +58,8 @@ def print_table(header, rows):
     for row in table:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         print("| " + " | ".join(cells) + " |")
+
+
+def spread(values, digits):
+    """Format mean ± standard deviation."""
+    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"

@@ -1,0 +1,505 @@
+"""Accuracy of land cover classifiers with few labels, on data of three countries.
+
+From the training part of each fold k labels per class are drawn; all other series of it are
+unlabelled. Every system sees the same draws, so that differences are paired. A row is written
+after each fit: with --resume the benchmark goes on where it stopped, adds other systems, or, with
+nothing left to do, only reports. Times are those of one thread.
+
+aeon (QUANT, MiniRocket) restricts the versions of other packages: use an environment of its own
+for `pip install -e .[benchmarks]`. Without it the two systems are left out.
+"""
+
+import argparse
+import csv
+import itertools
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+# Before the libraries that read them are imported.
+os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+os.environ["MKL_NUM_THREADS"] = os.environ["NUMBA_NUM_THREADS"] = "1"
+
+import numpy as np
+import torch
+from land_cover_data import load_california, load_canada, load_france
+from peers import LTAEClassifier, TempCNNClassifier
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, StratifiedKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
+from systems import calibration_error, print_table, spread
+
+import sklearn_sits
+from sklearn_sits import LinearInterpolator, MTANMLPClassifier, MTANSVGPClassifier
+
+OUTPUT = Path(__file__).parent / "output" / "few_labels.csv"
+QUICK_OUTPUT = OUTPUT.with_name("few_labels_quick.csv")
+# File of the data and file of the embeddings of Presto.
+SETS = {
+    "california-cloudy": ("s2_california_2021", "presto_s2_california_2021_cloudy"),
+    "california-real": ("s2_california_2021", "presto_s2_california_2021"),
+    "france": ("s1s2_france_2023", "presto_s1s2_france_2023"),
+    "canada": ("s1s2_canada_2017", "presto_s1s2_canada_2017"),
+}
+COUNTS = ["5", "20", "50", "200", "all"]
+KEY = ["set", "fold", "draw", "count", "system"]
+SCORES = ["oa", "macro_f1", "log_loss", "ece", "cpu_s", "fit_s", "predict_s"]
+FIELDS = [*KEY, "n_labels", *SCORES]
+OURS = ["mtan-svgp", "mtan-mlp", "mtan-svgp-unlabelled", "mtan-mlp-unlabelled", "encoder-lr"]
+WITH_ENCODER = OURS[2:]
+AEON = ["quant", "minirocket"]
+PRESTO = ["presto-lr", "presto-rf"]
+LINEAR = ["lin-rf", "lin-extratrees", "lin-svc", "lin-lr", "lin-hgb"]
+SYSTEMS = [*LINEAR, *PRESTO, *AEON, "ltae", "tempcnn", *OURS]
+# Variants of other systems that cost much time: they run if named, and with --full.
+EXTRA = ["lin-extratrees", "lin-hgb", "presto-rf"]
+ENCODER = "encoder"  # rows of its fits: no labels, no scores
+SMALLEST = 1e-4  # probability, in the log-loss
+
+
+@dataclass
+class Data:
+    """Series of one set, their embeddings by Presto, labels 0, 1, ... and folds."""
+
+    X: np.ndarray
+    Z: np.ndarray
+    y: np.ndarray
+    dates: np.ndarray
+    folds: list
+
+
+def load(folder, name, quick=False):
+    """Return the set of that name; a sixth of the series of California if quick."""
+    step = 6 if quick and name.startswith("california") else 1
+    if name.startswith("california"):
+        X, y, groups = load_california(folder, name.split("-")[1])
+    else:
+        X, y, groups = {"france": load_france, "canada": load_canada}[name](folder)
+    Z = np.load(folder / f"{SETS[name][1]}.npz", allow_pickle=False)["Z"].astype(np.float32)
+    # All series of a set share their dates.
+    dates = X[0, :, 0]
+    X, Z, y, groups = (array[::step] for array in (X, Z, y, groups))
+    blocks = StratifiedGroupKFold(4, shuffle=True, random_state=0)
+    splitter = LeaveOneGroupOut() if name == "canada" else blocks
+    return Data(X, Z, y, dates, list(splitter.split(X, y, groups)))
+
+
+def draw_labels(y, train, count, draw, fold):
+    """Return the rows of `count` labels a class, all that there are if fewer."""
+    if count == "all":
+        return train
+    order = np.random.default_rng(10 * draw + fold).permutation(train)
+    return np.sort(np.concatenate([order[y[order] == c][: int(count)] for c in np.unique(y)]))
+
+
+def make_system(name, seed, data, y, encoder):
+    """Return the unfitted system of that name; y holds the labels of its fit."""
+    if name in PRESTO:
+        return make_table_classifier(name.removeprefix("presto-"), seed, y)
+    # Part of the pipeline, the interpolation counts in the times.
+    interpolator = LinearInterpolator(data.dates)
+    if name in LINEAR:
+        return make_pipeline(interpolator, make_table_classifier(name[4:], seed, y))
+    if name in AEON:
+        return make_pipeline(interpolator, *make_aeon_steps(name, seed, len(data.dates)))
+    if name == "ltae":
+        return LTAEClassifier(random_state=seed)
+    if name == "tempcnn":
+        return TempCNNClassifier(data.dates, random_state=seed)
+    if name == "encoder-lr":
+        return make_pipeline(FrozenEstimator(encoder), make_table_classifier("lr", seed, y))
+    classifier = MTANSVGPClassifier if name.startswith("mtan-svgp") else MTANMLPClassifier
+    if name in WITH_ENCODER:
+        return classifier(encoder=FrozenEstimator(encoder), random_state=seed)
+    return classifier(random_state=seed)
+
+
+def make_table_classifier(name, seed, y):
+    """Return a classifier of tables, with its defaults but for the number of trees."""
+    if name == "rf":
+        return RandomForestClassifier(500, n_jobs=1, random_state=seed)
+    if name == "extratrees":
+        return ExtraTreesClassifier(500, n_jobs=1, random_state=seed)
+    if name == "hgb":
+        return HistGradientBoostingClassifier(random_state=seed)
+    if name == "lr":
+        return make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    # One temperature fitted on held-out decisions keeps their order; sigmoids per class do not, and
+    # lose accuracy with few labels. A class needs a label in every inner fold.
+    smallest = np.bincount(y)[np.unique(y)].min()
+    inner = StratifiedKFold(int(np.clip(smallest, 2, 5)), shuffle=True, random_state=seed)
+    svc = CalibratedClassifierCV(SVC(), method="temperature", cv=inner, ensemble=False)
+    return make_pipeline(StandardScaler(), svc)
+
+
+def make_aeon_steps(name, seed, n_dates):
+    """Return the steps from a table of interpolated series to a classifier of aeon."""
+    from aeon.classification.convolution_based import MiniRocketClassifier
+    from aeon.classification.interval_based import QUANTClassifier
+
+    unpack = FunctionTransformer(unpack_table, kw_args={"n_dates": n_dates})
+    if name == "quant":
+        return [unpack, QUANTClassifier(random_state=seed)]
+    # Its default, ridge regression, has no probabilities. The channels of a kernel are summed:
+    # each is standardised, so that decibels do not hide reflectances.
+    # 10,000 features need a strong penalty: with the default C=1 the log-loss is much higher.
+    # The classifier's own scaler does not centre them, and convergence takes three times as long.
+    head = make_pipeline(StandardScaler(), LogisticRegression(C=1e-3, tol=1e-3, max_iter=500))
+    return [
+        ChannelScaler(n_dates),
+        unpack,
+        MiniRocketClassifier(estimator=head, n_jobs=1, random_state=seed),
+    ]
+
+
+class ChannelScaler(StandardScaler):
+    """Standardise each channel of a table over all dates."""
+
+    def __init__(self, n_dates):
+        super().__init__()
+        self.n_dates = n_dates
+
+    def fit(self, X, y=None):
+        """Store the mean and the scale of each channel."""
+        return super().fit(X.reshape(len(X) * self.n_dates, -1))
+
+    def transform(self, X):
+        """Return the table standardised."""
+        return super().transform(X.reshape(len(X) * self.n_dates, -1)).reshape(len(X), -1)
+
+
+def unpack_table(table, n_dates):
+    """Return series of shape (n_series, n_channels, n_dates)."""
+    return np.ascontiguousarray(table.reshape(len(table), n_dates, -1).swapaxes(1, 2))
+
+
+def evaluate(model, X, y, train, test):
+    """Fit on some rows and return the scores on others, as a dict."""
+    cpu, start = time.process_time(), time.perf_counter()
+    model.fit(X[train], y[train])
+    cpu, fitted = time.process_time() - cpu, time.perf_counter()
+    known = model.predict_proba(X[test])
+    end = time.perf_counter()
+    # Classes without labels in training have probability zero.
+    proba = np.zeros((len(test), y.max() + 1))
+    proba[:, model.classes_] = known
+    truth, label = y[test], proba.argmax(1)
+    clipped = np.maximum(proba, SMALLEST)
+    clipped /= clipped.sum(1, keepdims=True)
+    values = [
+        100 * np.mean(label == truth),
+        # Over the classes of the test fold, the same for all systems.
+        100 * f1_score(truth, label, labels=np.unique(truth), average="macro", zero_division=0),
+        -np.log(clipped[np.arange(len(test)), truth]).mean(),
+        calibration_error(truth, proba),
+        cpu,
+        fitted - start,
+        end - fitted,
+    ]
+    return dict(zip(SCORES, values, strict=True))
+
+
+def fit_encoder(X):
+    """Return an encoder fitted without labels, and the times of its fit."""
+    cpu, start = time.process_time(), time.perf_counter()
+    encoder = sklearn_sits.MTANEncoder(random_state=0).fit(X)
+    times = {"cpu_s": time.process_time() - cpu, "fit_s": time.perf_counter() - start}
+    return encoder, times
+
+
+def list_keys(data, name, fold, args):
+    """Yield (key, rows of its labels) of all fits of a fold."""
+    train = data.folds[fold][0]
+    for count in args.counts:
+        # With all labels of every class, a count repeats "all".
+        if count != "all" and int(count) >= np.bincount(data.y[train]).max():
+            continue
+        for draw in range(args.draws if count != "all" else args.all_draws):
+            rows = draw_labels(data.y, train, count, draw, fold)
+            for system in args.systems:
+                yield (name, str(fold), str(draw), count, system), rows
+
+
+def run_fold(name, fold, done, args):
+    """Fit and score all systems of one fold that are not done, and write their rows."""
+    torch.set_num_threads(1)
+    data = load(args.data, name, args.quick)
+    train, test = data.folds[fold]
+    todo = [(key, rows) for key, rows in list_keys(data, name, fold, args) if key not in done]
+    with args.output.open("a", newline="", buffering=1) as file:
+        writer = csv.DictWriter(file, FIELDS)
+        encoder = None
+        if any(key[-1] in WITH_ENCODER for key, _ in todo):
+            encoder, times = fit_encoder(data.X[train])
+            key = (name, str(fold), "0", "none", ENCODER)
+            if key not in done:
+                writer.writerow(dict(zip(KEY, key, strict=True)) | {"n_labels": 0} | times)
+        if any(key[-1] in AEON for key, _ in todo):
+            compile_kernels(data, train)
+        for key, rows in todo:
+            system, seed = key[-1], int(key[2])
+            model = make_system(system, seed, data, data.y[rows], encoder)
+            X = data.Z if system in PRESTO else data.X
+            scores = evaluate(model, X, data.y, rows, test)
+            writer.writerow(dict(zip(KEY, key, strict=True)) | {"n_labels": len(rows)} | scores)
+    return name, fold, len(todo)
+
+
+def compile_kernels(data, train):
+    """Have numba compile what aeon needs, so that no fit pays for it."""
+    rows = draw_labels(data.y, train, "5", 0, 0)
+    for system in AEON:
+        model = make_system(system, 0, data, data.y[rows], None)
+        model.fit(data.X[rows], data.y[rows]).predict(data.X[rows])
+
+
+def run(args):
+    """Run every fold of every set in one of the processes."""
+    done = {tuple(row[name] for name in KEY) for row in read_rows(args.output)}
+    n_folds = {name: 5 if args.full and name == "canada" else args.folds for name in args.sets}
+    folds = [(name, fold) for name in args.sets for fold in range(n_folds[name])]
+    if args.jobs == 1:
+        finished = (run_fold(*fold, done, args) for fold in folds)
+        for name, fold, n in finished:
+            print(f"{name}, fold {fold}: {n} fits", flush=True)
+        return
+    with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(run_fold, *fold, done, args) for fold in folds]
+        for future in as_completed(futures):
+            name, fold, n = future.result()
+            print(f"{name}, fold {fold}: {n} fits", flush=True)
+
+
+def read_rows(path):
+    """Return the rows of the file, numbers as numbers."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row |= {name: float(row[name]) for name in SCORES if row[name]}
+    return rows
+
+
+class Results:
+    """Scores of the fits of the file, by set, count and system."""
+
+    def __init__(self, rows):
+        self.rows = {tuple(r[n] for n in KEY): r for r in rows if r["system"] != ENCODER}
+        self.encoders = [r for r in rows if r["system"] == ENCODER]
+        self.sets = [name for name in SETS if any(key[0] == name for key in self.rows)]
+
+    def counts(self, name):
+        """Return the counts of a set, in order."""
+        return [c for c in COUNTS if any(key[0] == name and key[3] == c for key in self.rows)]
+
+    def systems(self, name, count):
+        """Return the systems that ran on a set with that count, in order."""
+        return [s for s in SYSTEMS if self.runs(name, count, s)]
+
+    def runs(self, name, count, *systems):
+        """Return the (fold, draw) that all the systems have, in order."""
+        found = [
+            {key[1:3] for key in self.rows if (key[0], *key[3:]) == (name, count, system)}
+            for system in systems
+        ]
+        return sorted(set.intersection(*found))
+
+    def get(self, name, count, system, score, runs=None):
+        """Return one score of each run."""
+        runs = self.runs(name, count, system) if runs is None else runs
+        return np.array([self.rows[name, *run, count, system][score] for run in runs])
+
+    def compare(self, name, count, system, other):
+        """Format the paired differences of OA and ratios of log-loss."""
+        runs = self.runs(name, count, system, other)
+        if not runs or system == other:
+            return ["-", "-"]
+        oa, loss = (
+            [self.get(name, count, one, score, runs) for one in (system, other)]
+            for score in ("oa", "log_loss")
+        )
+        return [spread(oa[0] - oa[1], 1), spread(loss[0] / loss[1], 2)]
+
+    def best(self, name, count, systems):
+        """Return the system of the highest mean OA."""
+        systems = [s for s in systems if self.runs(name, count, s)]
+        return max(systems, key=lambda s: self.get(name, count, s, "oa").mean(), default=None)
+
+
+def report(results):
+    """Print the tables."""
+    columns = ["oa", "macro_f1", "log_loss", "ece", "cpu_s"]
+    titles = ["system", "OA %", "macro-F1 %", "log loss", "ECE", "fit CPU s", "runs"]
+    for name, count in itertools.chain(
+        *([(n, c) for c in results.counts(n)] for n in results.sets)
+    ):
+        print(
+            f"\n## {name}, {count} labels a class\n"
+            if count != "all"
+            else f"\n## {name}, all labels\n"
+        )
+        table = []
+        for system in results.systems(name, count):
+            scores = (results.get(name, count, system, column) for column in columns)
+            cells = [spread(s, d) for s, d in zip(scores, [1, 1, 3, 3, 1], strict=True)]
+            table.append([system, *cells, len(results.runs(name, count, system))])
+        print_table(titles, table)
+    print("\n## Compared to lin-rf, paired: OA in points, log loss as a ratio\n")
+    print_table(
+        ["set", "labels", "system", "OA", "log loss"],
+        [
+            [name, count, system, *results.compare(name, count, system, "lin-rf")]
+            for name in results.sets
+            for count in results.counts(name)
+            for system in results.systems(name, count)
+            if system != "lin-rf"
+        ],
+    )
+    report_rivals(results)
+    if results.encoders:
+        print("\n## Fits of the encoder, without labels\n")
+        names = sorted({row["set"] for row in results.encoders})
+        times = [[r["cpu_s"] for r in results.encoders if r["set"] == name] for name in names]
+        rows = [[n, spread(t, 1), len(t)] for n, t in zip(names, times, strict=True)]
+        print_table(["set", "fit CPU s", "fits"], rows)
+
+
+def report_rivals(results):
+    """Print how our systems compare to the better of QUANT and L-TAE, and to Presto."""
+    table = []
+    for name in results.sets:
+        for count in results.counts(name):
+            best = results.best(name, count, ["quant", "ltae"])
+            for system in results.systems(name, count):
+                if system in OURS:
+                    row = [name, count, system, best or "-"]
+                    for other in (best, "presto-lr"):
+                        row += results.compare(name, count, system, other)
+                    table.append(row)
+    if table:
+        print("\n## Compared to the better of quant and ltae, and to presto-lr, paired\n")
+        header = ["set", "labels", "system", "better", "OA", "log loss"]
+        print_table([*header, "OA to presto-lr", "log loss to presto-lr"], table)
+
+
+FIGURE = {
+    "lin-rf": ("0.45", "Random forest"),
+    "quant": ("tab:green", "QUANT"),
+    "ltae": ("tab:purple", "L-TAE"),
+    "presto-lr": ("tab:blue", "Presto, logistic regression"),
+    "mtan-svgp": ("tab:orange", "mTAN-SVGP"),
+    "mtan-svgp-unlabelled": ("tab:red", "mTAN-SVGP, unlabelled series"),
+}
+
+
+def draw_figure(results, path):
+    """Draw the curves of accuracy and log-loss against the number of labels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.3 * len(results.sets), 6), layout="constrained")
+    axes = figure.subplots(2, len(results.sets), sharex="col", squeeze=False)
+    for column, name in zip(axes.T, results.sets, strict=True):
+        column[0].set_title(name)
+        counts = results.counts(name)
+        last = 3 * max((int(c) for c in counts if c != "all"), default=1)
+        at = {c: last if c == "all" else int(c) for c in counts}
+        for ax, score in zip(column, ("oa", "log_loss"), strict=True):
+            for system, (color, label) in FIGURE.items():
+                has = [c for c in counts if results.runs(name, c, system)]
+                means = [results.get(name, c, system, score).mean() for c in has]
+                style = {"lw": 2.5, "zorder": 3} if system in OURS else {"lw": 1.3}
+                if has:
+                    x = [at[c] for c in has]
+                    ax.plot(x, means, marker="o", ms=4, color=color, label=label, **style)
+            ax.set_xscale("log")
+            ax.set_xticks(list(at.values()), counts)
+            ax.minorticks_off()
+            ax.grid(alpha=0.3)
+        column[1].set_xlabel("labels a class")
+    axes[0, 0].set_ylabel("overall accuracy, %")
+    axes[1, 0].set_ylabel("log loss")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=2 * len(results.sets), frameon=False
+    )
+    figure.savefig(path, dpi=150)
+    print(f"\nFigure written to {path}")
+
+
+def leave_out(systems):
+    """Return the systems that can run here; say why others cannot."""
+    missing = []
+    try:
+        import aeon  # noqa: F401
+    except ImportError:
+        missing += [(name, "aeon is not installed") for name in AEON]
+    if not hasattr(sklearn_sits, "MTANEncoder"):
+        missing += [(name, "sklearn_sits has no MTANEncoder") for name in WITH_ENCODER]
+    for name, reason in missing:
+        if name in systems:
+            print(f"{name} is left out: {reason}.")
+    return [name for name in systems if name not in dict(missing)]
+
+
+def parse_arguments():
+    """Return the options, completed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, help="folder of the data files")
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--systems", nargs="*", choices=SYSTEMS)
+    parser.add_argument("--counts", nargs="+", default=COUNTS, choices=COUNTS, help="per class")
+    parser.add_argument("--folds", type=int, default=2)
+    parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--full", action="store_true", help="all folds, 5 draws")
+    parser.add_argument("--quick", action="store_true", help="1 fold, 1 draw, less data")
+    parser.add_argument("--resume", action="store_true", help="keep and complete the output")
+    parser.add_argument("--jobs", type=int, default=1, help="processes, each with one thread")
+    parser.add_argument("--output", type=Path, help="file of the rows")
+    parser.add_argument("--figure", type=Path, help="file of the learning curves (PNG)")
+    args = parser.parse_args()
+    if args.systems is None:
+        args.systems = [name for name in SYSTEMS if args.full or name not in EXTRA]
+    args.all_draws = 1
+    if args.quick:
+        args.folds, args.draws, args.counts = 1, 1, ["5", "all"]
+    elif args.full:
+        args.folds, args.draws, args.all_draws = 4, 5, 3
+    args.output = args.output or (QUICK_OUTPUT if args.quick else OUTPUT)
+    return args
+
+
+def main():
+    args = parse_arguments()
+    files = [f"{file}.npz" for name in args.sets for file in SETS[name]]
+    absent = [file for file in files if args.data is None or not (args.data / file).exists()]
+    if absent:
+        print(f"Few labels benchmark skipped: --data names no folder with {absent[0]}.")
+        return
+    args.systems = leave_out(args.systems)
+    args.output.parent.mkdir(exist_ok=True, parents=True)
+    if not args.resume or not args.output.exists():
+        args.output.write_text(",".join(FIELDS) + "\r\n")
+    run(args)
+    results = Results(read_rows(args.output))
+    report(results)
+    if args.figure:
+        draw_figure(results, args.figure)
+    print(f"\nRows written to {os.path.relpath(args.output)}")
+
+
+if __name__ == "__main__":
+    main()
