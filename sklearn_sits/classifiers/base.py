@@ -31,8 +31,6 @@ __all__ = ["TorchClassifier"]
 _MAX_SAMPLE = 4096
 # Sums of weights that single precision can hold.
 _MIN_WEIGHT, _MAX_WEIGHT = 1e-6, 1e12
-# The automatic number of epochs makes at least so many steps: fewer leave a small sample untrained.
-_MIN_STEPS = 300
 # The automatic batch size aims at this number of steps per epoch, within these bounds.
 _STEPS_PER_EPOCH = 30
 _MIN_BATCH, _MAX_BATCH = 32, 2048
@@ -48,8 +46,9 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
 
     # Learning rate of the head, as a multiple of that of the representation.
     _head_rate = 1.0
-    # Epochs at least, with `max_iter="auto"`.
-    _min_epochs = 15
+    # Epochs and steps at least, with `max_iter="auto"`. Fewer steps leave a small sample untrained;
+    # with more, few labels are learned by heart.
+    _min_epochs, _min_steps = 15, 200
 
     _parameter_constraints = {
         "max_iter": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
@@ -194,7 +193,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         max_iter = params.max_iter
         if max_iter == "auto":
             n_batches = -(-len(training) // batch_size)
-            max_iter = max(self._min_epochs, -(-_MIN_STEPS // n_batches))
+            max_iter = max(self._min_epochs, -(-self._min_steps // n_batches))
         if validation is not None:
             validation = (validation, labels[validation], weight[validation])
         history = train(

@@ -83,7 +83,8 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         Number of models that are trained side by side on the same batches, and whose
         probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" makes 15, or more if these are fewer than 300 training steps.
+        Number of epochs. "auto" makes 15, or more if these are fewer than 200 training steps,
+        150 with `encoder`.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-3
@@ -220,6 +221,10 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
             n_members = _MEMBERS_OF_FEW if n <= _FEW_SERIES else 1
         self.n_members_ = int(n_members)
         self._n_kernel_inducing = min(_KERNEL_INDUCING, n)
+
+    @property
+    def _min_steps(self):
+        return 150 if self._has_encoder else super()._min_steps
 
     def _representation_rate(self, learning_rate):
         return learning_rate * (_FINE_TUNING if self._has_encoder else 1.0)
@@ -371,7 +376,8 @@ class MTANMLPClassifier(BaseMTANClassifier):
         Number of models that are trained side by side on the same batches, and whose
         probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" makes 15, or more if these are fewer than 300 training steps.
+        Number of epochs. "auto" makes 15, or more if these are fewer than 200 training steps,
+        150 with `encoder`.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-3
@@ -520,7 +526,8 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
     n_mc_samples : int, default=4
         Draws of the latent functions per training step, an even number.
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" makes 15, or more if these are fewer than 300 training steps.
+        Number of epochs. "auto" makes 15, or more if these are fewer than 200 training steps,
+        150 with `encoder`.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-3

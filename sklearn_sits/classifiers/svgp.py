@@ -110,7 +110,7 @@ class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
     n_mc_samples : int, default=4
         Draws of the latent functions per training step, an even number.
     max_iter : int or "auto", default="auto"
-        Number of epochs. "auto" makes 30, or more if these are fewer than 300 training steps.
+        Number of epochs. "auto" makes 30, or more if these are fewer than 200 training steps.
     batch_size : int or "auto", default="auto"
         Series per training step. "auto" makes about 30 steps per epoch of 32 to 2048 series.
     learning_rate : float, default=3e-2
