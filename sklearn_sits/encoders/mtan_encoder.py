@@ -302,6 +302,13 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
 
     def _find_divisible_rows(self, X, rows):
         """Return the rows with at least two observed dates."""
+        if X.shape[1] < 2:
+            # A column of a 2-D array is a date.
+            found = "1 feature(s), that is one date," if self._n_dims_in == 2 else "one date"
+            raise ValueError(
+                f"X has {found} per series, expected at least two: the contrast compares halves "
+                "of the dates of different series."
+            )
         bands, _ = split_channels(X.shape[2], self._module_params["position_channels"])
         chosen = np.zeros(len(X), dtype=bool)
         chosen[rows] = True
