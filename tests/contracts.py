@@ -12,7 +12,7 @@ import pytest
 import skops.io
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import BaggingClassifier
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
@@ -57,6 +57,8 @@ def torch_objects(state, path="state"):
     elif isinstance(state, list | tuple | set):
         for i, value in enumerate(state):
             found += torch_objects(value, f"{path}[{i}]")
+    elif isinstance(state, BaseEstimator):
+        found += torch_objects(state.__getstate__(), path)
     elif hasattr(state, "__dict__"):
         found += torch_objects(vars(state), path)
     return found
@@ -76,6 +78,9 @@ class Contract:
     settings = {}
     # What a fitted estimator answers, the most important first.
     methods = ("predict_proba", "predict_log_proba", "transform", "predict")
+
+    # Types in a file of skops, besides its own.
+    trusted = ()
 
     def make(self, **kwargs):
         defaults = {"device": "cpu", "random_state": 0, "position_channels": (-2, -1)}
@@ -394,7 +399,7 @@ class SeriesStateContract(Contract):
         skops.io.dump(fitted, tmp_path / "model.skops")
         trusted = skops.io.get_untrusted_types(file=tmp_path / "model.skops")
         cls = self.estimator_class
-        assert trusted == [f"sklearn_sits.{cls.__name__}"]
+        assert trusted == sorted({f"sklearn_sits.{cls.__name__}", *self.trusted})
         loaded = skops.io.load(tmp_path / "model.skops", trusted=trusted)
         assert_array_equal(self.answer(loaded, data[0]), self.answer(fitted, data[0]))
 
@@ -484,6 +489,18 @@ class StateContract(SeriesStateContract):
         other.fit(*data)
         assert_array_equal(fitted.predict_proba(data[0]), expected)
 
+    def test_warm_start_keeps_the_shape(self, data):
+        estimator = self.make(warm_start=True).fit(*data)
+        with pytest.raises(ValueError, match=r"with n_reference_dates=7 \(was"):
+            estimator.set_params(n_reference_dates=7).fit(*data)
+
+    def test_warm_start_continues_from_the_state(self, data):
+        X, y = data
+        estimator = self.make(warm_start=True).fit(X, y)
+        expected = estimator.predict_proba(X)
+        estimator.set_params(max_iter=1, learning_rate=1e-30).fit(X, y)
+        assert_allclose(estimator.predict_proba(X), expected, rtol=0, atol=1e-12)
+
     def test_warm_start(self, data):
         X, y = data
         estimator = self.make(warm_start=True, max_iter=2).fit(X, y)
@@ -496,8 +513,6 @@ class StateContract(SeriesStateContract):
             estimator.fit(X, np.where(y == y[0], 0, 1))
         with pytest.raises(ValueError, match="X has 5 channels"):
             estimator.fit(X[..., 1:], y)
-        with pytest.raises(ValueError, match=r"with n_reference_dates=7 \(was"):
-            clone(estimator).fit(X, y).set_params(n_reference_dates=7).fit(X, y)
         assert estimator.n_iter_ == 5
         estimator.set_params(warm_start=False).fit(X, np.where(y == y[0], "a", "b"))
         assert estimator.n_iter_ == 3

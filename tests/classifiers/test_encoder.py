@@ -67,15 +67,25 @@ class FromEncoder:
 
 
 class TestInvariance(FromEncoder, contracts.InvarianceContract):
-    def test_empty_series_do_not_disturb_the_training(self, fitted, data):
-        pass  # The encoder warns too.
+    # The encoder counts empty series in two more warnings.
+    test_empty_series_do_not_disturb_the_training = None
 
     def training_series(self, X):
         return X[np.count_nonzero(~np.isnan(X[..., 1]), axis=1) >= 2]
 
 
 class TestState(FromEncoder, contracts.StateContract):
-    pass
+    trusted = ("sklearn_sits.MTANEncoder",)
+
+    def test_warm_start_keeps_the_shape(self, data):
+        """Which is that of the encoder."""
+        estimator = self.make(warm_start=True).fit(*data)
+        assert estimator.set_params(n_reference_dates=7).fit(*data).n_iter_ == 10
+
+
+class TestStateOfMembers(contracts.StateContract):
+    estimator_class = MTANSVGPClassifier
+    settings = {**CLASSIFIERS[MTANSVGPClassifier], "n_members": 2}
 
 
 @pytest.fixture(scope="module")
@@ -183,7 +193,7 @@ def test_encoder_of_series_of_other_dimensions(data):
         univariate,
         y,
         ValueError,
-        "encoder was fitted on 2-D series with 24 channels .* X is 3-D with 2",
+        "encoder was fitted on 2-D series with 16 channels .* X is 3-D with 2",
     )
     clf = make(encoder=encoder, position_channels=()).fit(flat, y)
     assert clf.predict_proba(flat).shape == (90, 3)
@@ -201,8 +211,9 @@ def test_other_units_than_those_of_the_encoder(data):
     X, y = data
     percent = X.copy()
     percent[..., 1:-2] *= 100
+    frozen = freeze(X)
     with pytest.warns(DataQualityWarning, match="MTANEncoder was fitted on") as caught:
-        make(encoder=freeze(X)).fit(percent, y)
+        make(encoder=frozen).fit(percent, y)
     assert len(caught) == 1
 
 
@@ -227,7 +238,9 @@ def test_probabilities_are_means_over_the_members(data, frozen, cls, with_encode
     assert len(each) == 2 + with_encoder
     # Few series: the logistic regression has half of the votes.
     share = [0.25, 0.25, 0.5] if with_encoder else [0.5, 0.5]
-    assert_allclose(clf.predict_proba(X), sum(s * p.numpy() for s, p in zip(share, each)))
+    assert_allclose(
+        clf.predict_proba(X), sum(s * p.numpy() for s, p in zip(share, each, strict=True))
+    )
     # Members start and end differently.
     assert not np.allclose(each[0], each[1], atol=1e-4)
 
