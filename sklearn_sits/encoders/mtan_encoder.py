@@ -153,7 +153,7 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_sits import MTANEncoder
     >>> from sklearn_sits.datasets import make_sits
-    >>> X, y = make_sits(600, 40, 4, 3, positions=False, random_state=0)
+    >>> X, y = make_sits(600, 50, 4, 3, positions=False, random_state=0)
     >>> encoder = MTANEncoder(max_iter=100, random_state=0).fit(X[:400])  # no labels
     >>> clf = make_pipeline(FrozenEstimator(encoder), LogisticRegression()).fit(X[:30], y[:30])
     >>> bool(clf.score(X[400:], y[400:]) > 0.6)
