@@ -16,6 +16,7 @@ MTAN = {
     "position_channels": (-2, -1),
     **CLASSIFIER,
 }
+ENCODER = {**MTAN, "embedding_dim": 4}
 VAE = {
     "n_hidden": 6,
     "n_blocks": 1,
@@ -28,6 +29,7 @@ VAE = {
 }
 SETTINGS = {
     "LinearInterpolator": {"static_channels": (-2, -1)},
+    "MTANEncoder": ENCODER,
     "MTANMLPClassifier": MTAN,
     "MTANSVGPClassifier": {"n_inducing": 5, **MTAN},
     "PhenologyVAERegressor": VAE,
@@ -55,6 +57,7 @@ def _make_data():
     spectra, traits = make_prosail(24, targets=["LAI"], random_state=0)
     return {
         "LinearInterpolator": (X, y),
+        "MTANEncoder": (X, y),
         "MTANMLPClassifier": (X, y),
         "MTANSVGPClassifier": (X, y),
         "PhenologyVAERegressor": (season, dates),

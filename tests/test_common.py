@@ -10,6 +10,7 @@ TRAINED = {"batch_size": 256, "device": "cpu"}
 ATTENTION = {"n_reference_dates": 5, "dropout": 0, "date_dropout": 0, **TRAINED}
 SMALL = {
     "LinearInterpolator": {},
+    "MTANEncoder": {"max_iter": 20, "n_hidden": 16, "embedding_dim": 8, **ATTENTION},
     "MTANMLPClassifier": {"max_iter": 20, **ATTENTION},
     "MTANSVGPClassifier": {"max_iter": 20, "n_inducing": 8, **ATTENTION},
     "PhenologyVAERegressor": {

@@ -6,8 +6,10 @@ import pytest
 import torch
 import xarray as xr
 from numpy.testing import assert_allclose
+from sklearn.frozen import FrozenEstimator
 
 from sklearn_sits import (
+    MTANEncoder,
     MTANMLPClassifier,
     MTANSVGPClassifier,
     PhenologyVAERegressor,
@@ -46,6 +48,27 @@ def test_classifiers_of_series(series, cls, dtype):
     for on_gpu, on_cpu in pairs(model, X, ["predict_proba", "transform"]):
         assert on_gpu.dtype == dtype
         assert_allclose(on_gpu, on_cpu, rtol=0, atol=10 * TOLERANCE[dtype])
+
+
+# Some of the series have fewer than two dates.
+@pytest.mark.filterwarnings("ignore:.*fewer than two observed dates:UserWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_encoder(series, dtype):
+    X, y = series
+    X = X.astype(dtype)
+    noise = {"date_dropout": 0.2, "band_dropout": 0.1, "date_shift": 5.0}
+    options = {"max_iter": 100, "early_stopping": True, "random_state": 0, **noise}
+    encoder = MTANEncoder(device="cuda", **options).fit(X)
+    for on_gpu, on_cpu in pairs(encoder, X, ["transform"]):
+        assert on_gpu.dtype == dtype
+        assert_allclose(on_gpu, on_cpu, rtol=0, atol=10 * TOLERANCE[dtype])
+    model = MTANSVGPClassifier(
+        encoder=FrozenEstimator(encoder), n_members=2, device="cuda", max_iter=5, random_state=0
+    ).fit(X[:300], y[:300])
+    assert model.score(X, y) > 0.7
+    for on_gpu, on_cpu in pairs(model, X, ["predict_proba", "transform", "predict_latent"]):
+        assert on_gpu.dtype == dtype
+        assert_allclose(on_gpu, on_cpu, rtol=0, atol=50 * TOLERANCE[dtype])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

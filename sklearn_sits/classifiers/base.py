@@ -177,8 +177,8 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         if warm:
             module = self._make_module(len(classes))
             _check_same_shapes(module, self.state_, previous, self._module_params)
-            module.load_state_dict(self._state_tensors())
-            module.to(dtype)
+            # First the precision: single precision would round the state.
+            module.to(dtype).load_state_dict(self._state_tensors())
         else:
             self._prepare(X, training, random_state)
             module = self._initialise(

@@ -1,5 +1,6 @@
 """Classifiers with an attention interpolator, trained end to end."""
 
+import copy
 from numbers import Integral
 from types import SimpleNamespace
 
@@ -197,9 +198,15 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
 
     def _check_X(self, X, reset, strict=None):
         X = super()._check_X(X, reset, strict)
-        encoder = self._module_params["encoder"] if reset else None
-        if encoder is not None:
+        encoder = self._module_params["encoder"]
+        if reset and encoder is not None:
             _check_encoder(self, encoder, X)
+        # Strict without a reset is a warm start.
+        if strict and not reset and (encoder is None) == hasattr(self, "encoder_"):
+            raise ValueError(
+                "warm_start=True continues the model of the previous fit, which started "
+                f"{'without' if encoder is not None else 'from'} an encoder, but encoder={encoder}."
+            )
         return X
 
     def _prepare(self, X, rows, random_state):
@@ -211,7 +218,8 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
                 encoder.set_params(random_state=random_state.randint(2**31 - 1))
             self.encoder_ = encoder._fit(X, rows)
         elif encoder is not None:
-            self.encoder_ = encoder.estimator
+            # The module is rebuilt with the sizes of the encoder, which may be fitted anew.
+            self.encoder_ = copy.copy(encoder.estimator)
         elif hasattr(self, "encoder_"):
             del self.encoder_
 
@@ -708,12 +716,16 @@ def _check_encoder(estimator, encoder, X):
             "it is, pass FrozenEstimator(encoder) from sklearn.frozen; to fit it anew, pass "
             "clone(encoder)."
         )
-    n_channels = X.shape[2]
-    own = [channel % n_channels for channel in estimator.position_channels]
-    other = [channel % n_channels for channel in encoder.position_channels]
+    else:
+        encoder._validate_params()
+    positions = (encoder._module_params if frozen else vars(encoder))["position_channels"]
+    own, other = (
+        _count_from_start(channels, X.shape[2])
+        for channels in (estimator.position_channels, positions)
+    )
     if own != other:
         raise ValueError(
-            f"encoder has position_channels={encoder.position_channels!r}, but "
+            f"encoder has position_channels={positions!r}, but "
             f"{type(estimator).__name__} has {estimator.position_channels!r}: they must name the "
             "same channels."
         )
@@ -729,4 +741,10 @@ def _check_encoder(estimator, encoder, X):
         )
     # Other units, bands in another order or other dates would only be seen in the accuracy.
     rows = np.arange(0, len(X), -(-len(X) // _COMPARED_SERIES))
-    warn_outside_coverage(encoder, X[rows], encoder.position_channels)
+    warn_outside_coverage(encoder, X[rows], positions)
+
+
+def _count_from_start(channels, n_channels):
+    return [
+        channel % n_channels if isinstance(channel, Integral) else channel for channel in channels
+    ]

@@ -156,7 +156,7 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
     >>> from sklearn.pipeline import make_pipeline
     >>> from sklearn_sits import MTANEncoder
     >>> from sklearn_sits.datasets import make_sits
-    >>> X, y = make_sits(600, 40, 4, 3, positions=False, random_state=0)
+    >>> X, y = make_sits(600, 50, 4, 3, positions=False, random_state=0)
     >>> encoder = MTANEncoder(max_iter=100, random_state=0).fit(X[:400])  # no labels
     >>> clf = make_pipeline(FrozenEstimator(encoder), LogisticRegression()).fit(X[:30], y[:30])
     >>> bool(clf.score(X[400:], y[400:]) > 0.6)
@@ -308,6 +308,13 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
 
     def _find_divisible_rows(self, X, rows):
         """Return the rows with at least two observed dates."""
+        if X.shape[1] < 2:
+            # A column of a 2-D array is a date.
+            found = "1 feature(s), that is one date," if self._n_dims_in == 2 else "one date"
+            raise ValueError(
+                f"X has {found} per series, expected at least two: the contrast compares halves "
+                "of the dates of different series."
+            )
         bands, _ = split_channels(X.shape[2], self._module_params["position_channels"])
         chosen = np.zeros(len(X), dtype=bool)
         chosen[rows] = True

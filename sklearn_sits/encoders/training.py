@@ -21,7 +21,23 @@ _BETAS = (0.9, 0.99)
 
 
 class ContrastSettings(NamedTuple):
-    """Settings of the training, named as the parameters of :class:`MTANEncoder`."""
+    """Settings of the training, named as the parameters of :class:`MTANEncoder`.
+
+    Parameters
+    ----------
+    temperature, gain_noise, band_dropout, date_shift : float
+        Contrast and what is done to the halves.
+    max_iter, batch_size : int
+        Steps and series per step.
+    learning_rate : float
+        Peak of the learning rate.
+    n_iter_no_change : int
+        Records without an improvement after which the training stops.
+    tol : float
+        Least improvement.
+    verbose : int
+        If positive, show a progress bar.
+    """
 
     temperature: float
     gain_noise: float

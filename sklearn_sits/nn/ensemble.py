@@ -54,7 +54,9 @@ class EnsembleHead(Head):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.n_features = list(n_features)
-        self.register_buffer("share", torch.full((len(members),), 1 / len(members)))
+        # In double precision, for the sum of the probabilities to be one in it too.
+        share = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
+        self.register_buffer("share", share)
 
     def split(self, z):
         """Split a representation into the features of each head.

@@ -19,6 +19,7 @@ SMALL = {
     "dropout": 0,
     "date_dropout": 0,
     "batch_size": 256,
+    "n_members": 1,
     "max_iter": 3,
 }
 

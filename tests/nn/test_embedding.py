@@ -57,15 +57,17 @@ def scores(embedding, series):
     return (series.flatten(1) - embedding.location) @ embedding.components.T
 
 
-def test_components_are_principal_and_scaled():
-    series = make_series()
+@pytest.mark.parametrize(("n", "floor"), [(50, 1.0), (300, 1.0), (1200, 0.25), (40_000, 0.01)])
+def test_components_are_principal_and_scaled(n, floor):
+    """The fewer the series, the less their small components are magnified."""
+    series = make_series(n)
     embedding = make_deep(series)
     found = scores(embedding, series)
     covariance = found.T @ found / len(series)
     assert_close(covariance, torch.diag(covariance.diagonal()), rtol=0, atol=1e-10)
     x = series.flatten(1)
     variance = torch.linalg.svdvals(x - x.mean(0)).square() / len(x)
-    own = variance[:6] / (variance[:6] + 0.01 * variance.sum() / 24)
+    own = variance[:6] / (variance[:6] + floor * variance.sum() / 24)
     assert_close(covariance.diagonal(), own)
 
 
