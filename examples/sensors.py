@@ -38,14 +38,14 @@ torch.set_num_threads(1)
 def simulate(n_series=400, n_dates=60, n_classes=6):
     """Return packed series of 4 optical bands and 2 of radar, labels and blocks of 20 km."""
     options = {"n_orbits": 1, "aligned": True, "random_state": 0}
-    X, y = make_sits(n_series, n_dates, 4, n_classes, cloud_cover=0.7, **options)
+    X, y = make_sits(n_series, n_dates, 4, n_classes, cloud_cover=0.8, **options)
     clear, _ = make_sits(n_series, n_dates, 4, n_classes, cloud_cover=0.0, **options)
     rng = np.random.default_rng(0)
     red, infrared = clear[..., 2], clear[..., 3]
     vegetation = (infrared - red) / (infrared + red)
-    moisture = rng.normal(0, 0.7, (1, n_dates))
+    moisture = rng.normal(0, 0.5, (1, n_dates))
     radar = [
-        level + gain * vegetation + moisture + rng.normal(0, 1.5, vegetation.shape)
+        level + gain * vegetation + moisture + rng.normal(0, 1, vegetation.shape)
         for level, gain in ((-12, 3), (-20, 7))
     ]
     series = np.concatenate([X[..., 1:-2], np.stack(radar, axis=-1)], axis=-1)

@@ -82,10 +82,11 @@ def _cube(n_dates=8, side=12):
 
 def _simulated_cube(bands, origin="1970-01-01", side=80):
     """Return a cube of simulated series, and their classes by pixel."""
-    X, y = _series(400, len(bands), aligned=True)
+    X, y = _series(400, len(bands), n_orbits=1, cloud_cover=0.3, aligned=True)
     tiles = np.arange(side**2) % len(X)
     dates = (X[0, :, 0] - X[0, 0, 0]).astype("timedelta64[D]") + np.datetime64(origin, "ns")
-    coords = {"y": 10.0 * np.arange(side), "x": 10.0 * np.arange(side), "time": dates, "band": bands}
+    metres = 10.0 * np.arange(side)
+    coords = {"y": metres, "x": metres, "time": dates, "band": bands}
     values = X[tiles, :, 1:].reshape(side, side, len(dates), len(bands))
     return xr.DataArray(values, coords).chunk(x=40, y=40), y[tiles]
 
