@@ -14,7 +14,7 @@ import rioxarray  # noqa: F401  (gives Datasets their coordinate reference syste
 import xarray as xr
 import zarr
 
-from sklearn_sits import pack
+from sklearn_sits import MTANEncoder, pack
 from sklearn_sits.cli import map as map_command
 from sklearn_sits.datasets import make_prosail, make_sits
 
@@ -80,15 +80,23 @@ def _cube(n_dates=8, side=12):
     return data.rio.write_crs(32631).chunk(x=6, y=6)
 
 
+def _simulated_cube(bands, origin="1970-01-01", side=80):
+    """Return a cube of simulated series, and their classes by pixel."""
+    X, y = _series(400, len(bands), n_orbits=1, cloud_cover=0.3, aligned=True)
+    tiles = np.arange(side**2) % len(X)
+    dates = (X[0, :, 0] - X[0, 0, 0]).astype("timedelta64[D]") + np.datetime64(origin, "ns")
+    metres = 10.0 * np.arange(side)
+    coords = {"y": metres, "x": metres, "time": dates, "band": bands}
+    values = X[tiles, :, 1:].reshape(side, side, len(dates), len(bands))
+    return xr.DataArray(values, coords).chunk(x=40, y=40), y[tiles]
+
+
 def _prepare_readme():
     bands = ["B2", "B4", "B8", "B12"]
     table, fields = _long_table(bands)
     table.to_csv("observations.csv", index=False)
     fields.to_csv("fields.csv", index=False)
-    X, _ = _series(36, len(bands), aligned=True)
-    dates = X[0, :, 0].astype("datetime64[D]").astype("datetime64[ns]")
-    coords = {"y": np.arange(6), "x": np.arange(6), "time": dates, "band": bands}
-    cube = xr.DataArray(X[..., 1:].reshape(6, 6, len(dates), len(bands)), coords).chunk(x=3, y=3)
+    cube, _ = _simulated_cube(bands, origin=table["date"].min())
     scl = xr.full_like(cube.isel(band=0, drop=True), 4, dtype=int)
     spectra, _ = make_prosail(100, random_state=0)
     return {"cube": cube, "scl": scl, "spectra": spectra}
@@ -108,6 +116,18 @@ def _prepare_clusters():
     np.save("X.npy", X)
     zarr.save_array("X.zarr", X)
     return {"y": y}
+
+
+def _prepare_few_labels():
+    cube, y = _simulated_cube(BANDS, ORIGIN)
+    rows = np.concatenate([np.flatnonzero(y == label)[:10] for label in range(3)])
+    row, column = np.divmod(rows, cube.sizes["x"])
+    points = pd.DataFrame({"easting": cube["x"].to_numpy()[column]})
+    points["northing"] = cube["y"].to_numpy()[row]
+    points["crop"] = np.array(["maize", "meadow", "wheat"])[y[rows]]
+    points.to_csv("points.csv", index=False)
+    clear = xr.ones_like(cube.isel(band=0, drop=True), dtype=bool)
+    return {"cube": cube, "clear": clear, "other_cube": cube}
 
 
 def _prepare_maps():
@@ -149,6 +169,7 @@ PREPARE = {
     "README": _prepare_readme,
     "array": _prepare_array,
     "clusters": _prepare_clusters,
+    "few_labels": _prepare_few_labels,
     "maps": _prepare_maps,
     "model": _prepare_model,
     "traits": _prepare_traits,
@@ -159,6 +180,8 @@ PREPARE = {
 def test_examples_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    # The pages show the defaults; fewer steps are enough to see that they run.
+    monkeypatch.setitem(MTANEncoder.__init__.__kwdefaults__, "max_iter", 10)
     namespace = {"__name__": "example"} | (PREPARE.get(page.stem, dict)() or {})
     for line, code in _examples(page):
         # Tracebacks then name the page and its line.
