@@ -101,8 +101,8 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         """Initialise the head, or the heads that it consists of."""
         self._reset_head(head, z, *args)
 
-    def _prepare(self, X, rows, random_state):
-        """Fit what the representation starts from, on rows of X."""
+    def _prepare(self, X, rows, weight, random_state):
+        """Fit what the representation starts from, on rows of X of these weights."""
 
     def _note_sample(self, n):
         """Note the number of different rows in the sample."""
@@ -180,7 +180,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
             # First the precision: single precision would round the state.
             module.to(dtype).load_state_dict(self._state_tensors())
         else:
-            self._prepare(X, training, random_state)
+            self._prepare(X, training, weight[training], random_state)
             module = self._initialise(
                 X, labels, weight, training, len(classes), dtype, random_state, generator
             )

@@ -209,8 +209,8 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
             )
         return X
 
-    def _prepare(self, X, rows, random_state):
-        self._n_training_series = len(rows)
+    def _prepare(self, X, rows, weight, random_state):
+        self._training_weight = float(weight.sum())
         encoder = self._module_params["encoder"]
         if isinstance(encoder, MTANEncoder):
             encoder = clone(encoder)
@@ -291,7 +291,7 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
             else:
                 self._reset_head(member, part, labels, weight, random_state, generator)
         if self._has_encoder:
-            share = min(0.5, 0.5 * _KERNEL_SERIES / self._n_training_series)
+            share = min(0.5, 0.5 * _KERNEL_SERIES / self._training_weight)
             head.share.fill_((1 - share) / self.n_members_)
             head.share[-1] = share
 

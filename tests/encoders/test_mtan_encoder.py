@@ -124,8 +124,19 @@ class TestWorkflow(Encoder, contracts.SeriesWorkflowContract):
         assert Z.dtype == dtype
         rounding = 1e-10 if dtype == np.float64 else 1e-4
         assert_allclose(estimator.transform(X.astype(float)), Z, rtol=0, atol=rounding)
-        assert_allclose(Z.mean(axis=1), 0, atol=1e-5)
-        assert_allclose(Z.std(axis=1), 1, atol=1e-2)
+        embedding = Z[:, :8]
+        assert_allclose(embedding.mean(axis=1), 0, atol=1e-5)
+        assert_allclose(embedding.std(axis=1), 1, atol=1e-2)
+
+    def test_series_are_appended_to_the_embedding(self, fitted, data):
+        X, _ = data
+        plain = self.make(append_series=False).fit(X)
+        Z = fitted.transform(X)
+        assert_array_equal(plain.transform(X), Z[:, :8])
+        # 5 reference dates of 3 bands, of about the same norm.
+        assert Z.shape == (90, 8 + 15)
+        norms = np.square(Z[:, :8]).sum(axis=1).mean(), np.square(Z[:, 8:]).sum(axis=1).mean()
+        assert 0.3 < norms[1] / norms[0] < 1.5
 
     def test_zarr(self, fitted, data, tmp_path):
         X, _ = data
@@ -165,7 +176,7 @@ class TestWorkflow(Encoder, contracts.SeriesWorkflowContract):
         assert_allclose(fitted.reference_dates_, np.linspace(*dates, 5))
         assert fitted.value_range_.shape == (5, 2)
         assert fitted.n_iter_ == 6
-        assert fitted.transform(X).shape == (90, 8)
+        assert fitted.transform(X).shape == (90, 23)
 
 
 def count_dates(X):
