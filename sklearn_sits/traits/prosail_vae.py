@@ -527,6 +527,8 @@ class ProsailVAERegressor(BaseVAERegressor):
 
 def _check_measurements(y, mean, highest):
     """Return measurements of the shape of predictions, as float64."""
+    if y is None or np.isscalar(y):
+        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y!r}.")
     y = check_array(
         y,
         dtype=np.float64,

@@ -117,6 +117,8 @@ def test_calibration_by_few_measurements_of_series(data):
     ("y", "match"),
     [
         (np.zeros((3, 2)), r"y must have shape \(400, 2\)"),
+        (None, r"y must have shape \(400, 2\), that of predict, got None"),
+        (3.0, r"y must have shape \(400, 2\), that of predict, got 3.0"),
         (np.full((400, 2), NAN), "y has no measurement where X has a spectrum"),
         (np.full((400, 2), np.inf), "y contains infinity"),
     ],
