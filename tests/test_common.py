@@ -11,8 +11,8 @@ ATTENTION = {"n_reference_dates": 5, "dropout": 0, "date_dropout": 0, **TRAINED}
 SMALL = {
     "LinearInterpolator": {},
     "MTANEncoder": {"max_iter": 20, "n_hidden": 16, "embedding_dim": 8, **ATTENTION},
-    "MTANMLPClassifier": {"max_iter": 20, **ATTENTION},
-    "MTANSVGPClassifier": {"max_iter": 20, "n_inducing": 8, **ATTENTION},
+    "MTANMLPClassifier": {"max_iter": 20, "n_members": 1, **ATTENTION},
+    "MTANSVGPClassifier": {"max_iter": 20, "n_members": 2, "n_inducing": 8, **ATTENTION},
     "PhenologyVAERegressor": {
         "targets": "maturity",
         "n_hidden": 8,
@@ -32,7 +32,7 @@ SMALL = {
         "n_mc_samples": 4,
         "device": "cpu",
     },
-    "SVGPClassifier": {"n_inducing": 8, **TRAINED},
+    "SVGPClassifier": {"max_iter": 20, "n_inducing": 8, **TRAINED},
 }
 # Trained without y.
 UNSUPERVISED = {"PhenologyVAERegressor", "ProsailVAERegressor"}

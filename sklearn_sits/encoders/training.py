@@ -177,7 +177,7 @@ def _validate(module, load, rows, settings, device):
     module.eval()
     noise = torch.Generator(device).manual_seed(0)
     plain = settings._replace(gain_noise=0.0, band_dropout=0.0, date_shift=0.0)
-    parts = np.array_split(rows, -(-len(rows) // settings.batch_size))
+    parts = np.array_split(rows, max(1, len(rows) // settings.batch_size))
     with torch.inference_mode():
         losses = [float(_contrast(module, load(part), plain, noise)) for part in parts]
     return float(np.average(losses, weights=[len(part) for part in parts]))
