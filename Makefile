@@ -47,6 +47,7 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/map.py --chunks 256
 	$(BIN)/python benchmarks/traits.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/landcover.py $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python benchmarks/few_labels.py $(if $(DATA),--data "$(DATA)")
 
 clean:  ## Remove the environment, the caches and the build products
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis

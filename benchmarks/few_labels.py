@@ -430,13 +430,12 @@ def draw_figure(results, path):
             ax.set_xticks(list(at.values()), counts)
             ax.minorticks_off()
             ax.grid(alpha=0.3)
-        column[1].set_xlabel("labels a class")
+        column[1].set_xlabel("labels per class")
     axes[0, 0].set_ylabel("overall accuracy, %")
     axes[1, 0].set_ylabel("log loss")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=2 * len(results.sets), frameon=False
-    )
+    options = {"ncols": max(1, len(results.sets)), "frameon": False}
+    figure.legend(handles, labels, loc="outside lower center", **options)
     figure.savefig(path, dpi=150)
     print(f"\nFigure written to {path}")
 
