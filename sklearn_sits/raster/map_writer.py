@@ -1,11 +1,11 @@
 """Write a lazy map chunk by chunk, and continue after an interruption."""
 
-import itertools
 import json
 import numbers
 import os
 import shutil
 import sys
+import uuid
 from pathlib import Path
 
 import numpy as np
@@ -311,32 +311,36 @@ def _may_resume(store, identity, overwrite, resume):
 
 def _compute(raster, store, record, progress, records):
     """Compute and write the chunks that are not recorded, and collect their warnings."""
-    delayed = import_extra("dask.delayed").delayed
     name, mark = raster.name or "map", raster.attrs.get("fingerprint")
-    regions = _regions(raster.chunks)
+    data = raster.data
     # An incomplete line does not count.
     lines = record.read_text().splitlines(keepends=True)
     finished = {int(line) for line in lines if line.endswith("\n")}
-    blocks = raster.data.to_delayed().ravel()
-    tasks = {
-        f"write-{name}-{i}": delayed(_write_chunk)(
-            block, str(store), name, regions[i], mark, dask_key_name=f"write-{name}-{i}"
-        )
-        for i, block in enumerate(blocks)
-        if i not in finished
-    }
+    # Dask joins functions of blocks: the process that predicts a chunk also writes it, and returns
+    # the warnings. Of two tasks, another process could do the second.
+    blocks = data.map_blocks(
+        _write_chunk,
+        str(store),
+        name,
+        _find_chunk_edges(data.chunks),
+        mark,
+        dtype=object,
+        meta=np.empty((0,) * data.ndim, dtype=object),
+        name=f"write-{name}-{uuid.uuid4().hex}",
+    ).to_delayed()
+    tasks = {block.key: block for i, block in enumerate(blocks.ravel()) if i not in finished}
     if not tasks:
         return
     with (
         open(record, "a", encoding="ascii") as file,
-        tqdm(total=len(blocks), initial=len(finished), unit="chunk", disable=not progress) as bar,
+        tqdm(total=blocks.size, initial=len(finished), unit="chunk", disable=not progress) as bar,
     ):
         if lines and not lines[-1].endswith("\n"):
             file.write("\n")
 
         def note(key, warned):
             records.merge(warned)
-            file.write(f"{key.rsplit('-', 1)[1]}\n")
+            file.write(f"{np.ravel_multi_index(key[1:], blocks.shape)}\n")
             file.flush()
             os.fsync(file.fileno())
             bar.update()
@@ -366,18 +370,15 @@ def _run(tasks, note):
         dask.compute(*tasks.values())
 
 
-def _regions(chunks):
-    """Return the slices of every chunk."""
-    axes = [
-        [slice(end - size, end) for size, end in zip(sizes, np.cumsum(sizes).tolist(), strict=True)]
-        for sizes in chunks
-    ]
-    return list(itertools.product(*axes))
+def _find_chunk_edges(chunks):
+    """Return the first position of every chunk and the end, by axis."""
+    return [np.cumsum((0, *sizes)).tolist() for sizes in chunks]
 
 
-def _write_chunk(values, store, name, region, mark):
+def _write_chunk(values, store, name, edges, mark, block_id=None):
     """Write a chunk, and return the warnings of blocks that this process has computed."""
     import zarr
 
+    region = tuple(slice(*edge[i : i + 2]) for edge, i in zip(edges, block_id, strict=True))
     zarr.open_array(store, path=name, mode="r+", zarr_format=2)[region] = values
     return take_warnings(mark)

@@ -171,6 +171,16 @@ def test_resume(raster, tmp_path, scheduler, capsys):
     assert third == []
 
 
+def test_a_chunk_is_predicted_and_written_by_one_task(raster, tmp_path):
+    """Of two tasks, another process could do the second, and the warnings of the first be lost."""
+    keys = []
+    with dask.callbacks.Callback(pretask=lambda key, dsk, state: keys.append(key)):
+        write_map(raster, tmp_path / "map.zarr", progress=False)
+    of_chunks = [key for key in keys if isinstance(key, tuple) and len(key) == 1 + raster.ndim]
+    assert len(of_chunks) >= N_CHUNKS
+    assert all("write-" in name for name, *_ in of_chunks)
+
+
 def interrupt(raster, path):
     with pytest.raises(RuntimeError, match="interrupted"), dask.config.set(scheduler="synchronous"):
         write_map(breaking(raster, 2)[0], path, progress=False)

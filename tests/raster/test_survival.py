@@ -52,8 +52,7 @@ def model(request, cube):
     if request.param == "tree":
         tree = DecisionTreeClassifier(random_state=0)
         return make_pipeline(LinearInterpolator(step=30), tree).fit(X, y)
-    settings = {"n_members": 1, "max_iter": 1, "n_hidden": 8, "random_state": 0, "device": "cpu"}
-    return MTANMLPClassifier(**settings).fit(X, y)
+    return MTANMLPClassifier(max_iter=1, n_hidden=8, random_state=0, device="cpu").fit(X, y)
 
 
 def caught(function, *args, **kwargs):
