@@ -1,21 +1,17 @@
 """Minibatch training of a representation and a head."""
 
 import itertools
-import time
+from functools import partial
 
 import numpy as np
 import torch
-from skorch.callbacks import LRScheduler
-from torch.optim.lr_scheduler import OneCycleLR
-from tqdm import tqdm
 
 from sklearn_sits.runtime.batches import predict_in_batches
+from sklearn_sits.runtime.early_stopping import follow_training, one_cycle
 from sklearn_sits.runtime.training import train_epochs
 
 __all__ = ["ClassifierModule", "train"]
 
-# Share of the steps in which the learning rate rises; it falls to about zero in the rest.
-_WARM_UP = 0.15
 # Share of the steps in which the weight of the divergence rises from 0 to 1. The bound that is
 # maximised in the end is the same, but few labels no longer start under the prior.
 _ANNEALING = 0.8
@@ -168,42 +164,25 @@ def train(
         objective,
         (batches for _ in range(max_iter)),
         learning_rates=rates,
-        schedule=LRScheduler(
-            OneCycleLR,
-            step_every="batch",
-            event_name=None,
-            max_lr=list(rates.values()),
-            # The cycle ends one step after the training, at a rate that is not zero.
-            total_steps=n_steps + 1,
-            pct_start=_WARM_UP,
-            cycle_momentum=False,
-        ),
+        schedule=one_cycle(list(rates.values()), n_steps),
         n_steps=n_steps,
         betas=_BETAS,
         advice=f"Lower learning_rate={learning_rate}, or check X for extreme values.",
     )
-    history, best, best_state, best_epoch = [], np.inf, None, 0
-    start = time.perf_counter()
-    with tqdm(total=max_iter, disable=not verbose, unit="epoch") as bar:
-        for epoch, record in enumerate(records, start=1):
-            record = {"epoch": epoch} | record
-            if validation is not None:
-                record["valid_log_loss"] = loss = _log_loss(module, load, *validation, device)
-                if loss < best - tol:
-                    best_epoch = epoch
-                if loss < best:
-                    best = loss
-                    best_state = {k: v.detach().clone() for k, v in module.state_dict().items()}
-            bar.set_postfix({k: f"{v:.3f}" for k, v in record.items() if k != "epoch"})
-            bar.update()
-            end = time.perf_counter()
-            history.append(record | {"seconds": end - start})
-            start = end
-            if validation is not None and epoch - best_epoch >= n_iter_no_change:
-                break
-    if best_state is not None:
-        module.load_state_dict(best_state)
-    return history
+    validate = None
+    if validation is not None:
+        validate = partial(_log_loss, module, load, *validation, device)
+    return follow_training(
+        module,
+        ({"epoch": epoch} | record for epoch, record in enumerate(records, start=1)),
+        unit="epoch",
+        total=max_iter,
+        validate=validate,
+        loss_name="valid_log_loss",
+        n_iter_no_change=n_iter_no_change,
+        tol=tol,
+        verbose=verbose,
+    )
 
 
 def _log_loss(module, load, rows, labels, weight, device):

@@ -1,5 +1,6 @@
 """Representation of irregular series, learned without labels."""
 
+from functools import partial
 from numbers import Integral, Real
 from types import SimpleNamespace
 
@@ -132,7 +133,8 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
     -----
     Training and representations have the precision of X: float32 is twice as fast as float64.
     Representations depend on neither the other series, their order nor the size of batches, up
-    to rounding. Memory is bounded by the batch: X may be memory-mapped or a Zarr array.
+    to rounding. Memory does not grow with the number of series: X may be memory-mapped or a Zarr
+    array, of which a random part of 64 MiB is held at a time.
 
     Series with fewer than two observed dates have no halves. They are left out of the training
     with a warning that counts them, and transformed like the others.
@@ -292,13 +294,13 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
         settings = {name: getattr(params, name) for name in ContrastSettings._fields}
         self.history_ = train_by_contrast(
             module,
-            lambda rows: self._to_batch(X[rows], device),
+            X,
+            partial(self._to_batch, device=device),
             training,
             validation,
             ContrastSettings(**settings),
             generator,
             noise,
-            device,
         )
         self.n_iter_ = self.history_[-1]["step"]
         set_generator(module, None)

@@ -1,22 +1,22 @@
 """Training of a representation by contrast."""
 
-import time
+import itertools
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from skorch.callbacks import LRScheduler
-from torch.optim.lr_scheduler import OneCycleLR
-from tqdm import tqdm
 
 from sklearn_sits.nn.contrast import contrastive_loss, halve_dates
+from sklearn_sits.runtime.early_stopping import follow_training, one_cycle
 from sklearn_sits.runtime.training import train_epochs
 
 __all__ = ["ContrastSettings", "train_by_contrast"]
 
 # Steps between two records, and two validations.
 STEPS_PER_EPOCH = 25
-_WARM_UP = 0.15
+# Bytes of the series of a stored array that are in memory at a time.
+_POOL_BYTES = 2**26
 _BETAS = (0.9, 0.99)
 
 
@@ -51,15 +51,17 @@ class ContrastSettings(NamedTuple):
     verbose: int
 
 
-def train_by_contrast(module, load, rows, validation, settings, generator, noise, device):
+def train_by_contrast(module, X, load, rows, validation, settings, generator, noise):
     """Train a representation to tell series apart by halves of their dates.
 
     Parameters
     ----------
     module : SeriesRepresentation
-        Trained in place, on `device`.
+        Trained in place.
+    X : ndarray or StoredArray of shape (n_series, n_dates, 1 + n_channels)
+        Packed series.
     load : callable
-        From an array of row numbers to a batch, a dict of tensors on `device`.
+        From rows of X to a batch, a dict of tensors on the device of the module.
     rows : int array of shape (n,)
         Training rows, at least two.
     validation : int array or None
@@ -70,9 +72,7 @@ def train_by_contrast(module, load, rows, validation, settings, generator, noise
     generator : torch.Generator
         Source of the order of the series, on the CPU.
     noise : torch.Generator
-        Source of the views, on `device`.
-    device : torch.device
-        Where to train.
+        Source of the views, on the device of the module.
 
     Returns
     -------
@@ -89,10 +89,10 @@ def train_by_contrast(module, load, rows, validation, settings, generator, noise
         loss = _contrast(module, batch, settings, noise)
         return loss, {"train_loss": loss}
 
-    draw = _draw_rows(rows, settings.batch_size, generator)
+    series = _draw_series(X, rows, settings.batch_size, generator)
     n_steps = settings.max_iter
     epochs = (
-        (load(next(draw)) for _ in range(min(STEPS_PER_EPOCH, n_steps - start)))
+        (load(next(series)) for _ in range(min(STEPS_PER_EPOCH, n_steps - start)))
         for start in range(0, n_steps, STEPS_PER_EPOCH)
     )
     records = train_epochs(
@@ -100,54 +100,55 @@ def train_by_contrast(module, load, rows, validation, settings, generator, noise
         objective,
         epochs,
         learning_rates={"*": settings.learning_rate},
-        schedule=LRScheduler(
-            OneCycleLR,
-            step_every="batch",
-            event_name=None,
-            max_lr=settings.learning_rate,
-            # The cycle ends one step after the training, at a rate that is not zero.
-            total_steps=n_steps + 1,
-            pct_start=_WARM_UP,
-            cycle_momentum=False,
-        ),
+        schedule=one_cycle([settings.learning_rate], n_steps),
         n_steps=n_steps,
         betas=_BETAS,
         advice=f"Lower learning_rate={settings.learning_rate}, or check X for extreme values.",
     )
-    history, best, best_state, best_epoch = [], np.inf, None, 0
-    start = time.perf_counter()
-    with tqdm(total=n_steps, disable=not settings.verbose, unit="step") as bar:
-        for epoch, record in enumerate(records, start=1):
-            step = min(epoch * STEPS_PER_EPOCH, n_steps)
-            record = {"step": step} | record
-            if validation is not None:
-                loss = _validate(module, load, validation, settings, device)
-                record["valid_loss"] = loss
-                if loss < best - settings.tol:
-                    best_epoch = epoch
-                if loss < best:
-                    best = loss
-                    best_state = {k: v.detach().clone() for k, v in module.state_dict().items()}
-            bar.set_postfix({k: f"{v:.3f}" for k, v in record.items() if k != "step"})
-            bar.update(step - bar.n)
-            end = time.perf_counter()
-            history.append(record | {"seconds": end - start})
-            start = end
-            if validation is not None and epoch - best_epoch >= settings.n_iter_no_change:
-                break
-    if best_state is not None:
-        module.load_state_dict(best_state)
-    return history
+    steps = (min(end, n_steps) for end in itertools.count(STEPS_PER_EPOCH, STEPS_PER_EPOCH))
+    validate = None
+    if validation is not None:
+        validate = partial(_validate, module, lambda part: load(X[part]), validation, settings)
+    return follow_training(
+        module,
+        ({"step": step} | record for step, record in zip(steps, records, strict=False)),
+        unit="step",
+        total=n_steps,
+        validate=validate,
+        loss_name="valid_loss",
+        n_iter_no_change=settings.n_iter_no_change,
+        tol=settings.tol,
+        verbose=settings.verbose,
+    )
 
 
-def _draw_rows(rows, batch_size, generator):
-    """Yield batches of different rows, in a new order every time all were seen."""
+def _draw_series(X, rows, batch_size, generator):
+    """Yield batches of different series, in a new order every time all were seen."""
     batch_size = min(batch_size, len(rows))
     while True:
-        order = torch.randperm(len(rows), generator=generator)
-        for start in range(0, len(rows) - batch_size + 1, batch_size):
-            # Sorted rows are read faster, above all from a memory map.
-            yield rows[order[start : start + batch_size].sort().values.numpy()]
+        for pool in _draw_pools(X, rows, batch_size, generator):
+            # Rows of a stored array are read once for all batches of a pool.
+            series = X if pool is rows else X[pool]
+            numbers = rows if pool is rows else np.arange(len(pool))
+            order = torch.randperm(len(numbers), generator=generator)
+            for start in range(0, max(1, len(numbers) - batch_size + 1), batch_size):
+                # Sorted rows are read faster, above all from a memory map.
+                chosen = order[start : start + batch_size].sort().values.numpy()
+                yield series[numbers[chosen]]
+
+
+def _draw_pools(X, rows, batch_size, generator):
+    """Yield the rows; those of a stored array in parts, each of some chunks at random."""
+    chunk_rows = getattr(X, "chunk_rows", None)
+    if chunk_rows is None:
+        yield rows
+        return
+    n_bytes = len(rows) * X.shape[1] * X.shape[2] * X.dtype.itemsize
+    n_pools = max(1, min(n_bytes // _POOL_BYTES, len(rows) // (2 * batch_size)))
+    chunks = np.split(rows, np.flatnonzero(np.diff(rows // chunk_rows)) + 1)
+    order = torch.randperm(len(chunks), generator=generator).numpy()
+    for part in np.array_split(order, min(n_pools, len(chunks))):
+        yield np.concatenate([chunks[chunk] for chunk in np.sort(part)])
 
 
 def _contrast(module, batch, settings, noise):
@@ -172,10 +173,10 @@ def _contrast(module, batch, settings, noise):
     return contrastive_loss(*views, settings.temperature)
 
 
-def _validate(module, load, rows, settings, device):
+def _validate(module, load, rows, settings):
     """Return the contrast of held-out series, with the same halves every time."""
     module.eval()
-    noise = torch.Generator(device).manual_seed(0)
+    noise = torch.Generator(module.mean.device).manual_seed(0)
     plain = settings._replace(gain_noise=0.0, band_dropout=0.0, date_shift=0.0)
     parts = np.array_split(rows, max(1, len(rows) // settings.batch_size))
     with torch.inference_mode():
