@@ -216,7 +216,7 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
             encoder = clone(encoder)
             if encoder.random_state is None:
                 encoder.set_params(random_state=random_state.randint(2**31 - 1))
-            self.encoder_ = encoder._fit(X, rows)
+            self.encoder_ = encoder._fit_as_part(self, X, rows)
         elif encoder is not None:
             # The module is rebuilt with the sizes of the encoder, which may be fitted anew.
             self.encoder_ = copy.copy(encoder.estimator)
@@ -718,6 +718,7 @@ def _check_encoder(estimator, encoder, X):
         )
     else:
         encoder._validate_params()
+        encoder._check_heads()
     positions = (encoder._module_params if frozen else vars(encoder))["position_channels"]
     own, other = (
         _count_from_start(channels, X.shape[2])

@@ -267,15 +267,22 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
             If series have fewer than two observed dates.
         """
         with self._all_or_nothing():
-            return self._fit(X, None)
+            self._note_parameters()
+            X = self._check_X(X, reset=True, strict=True)
+            return self._fit_rows(X, np.arange(len(X)))
 
-    def _fit(self, X, rows):
-        """Learn from some rows of X, all if None."""
+    def _note_parameters(self):
+        self._module_params = vars(read_parameters(self))
+
+    def _fit_as_part(self, estimator, X, rows):
+        """Learn from rows of the series that an estimator has checked."""
+        self._note_parameters()
+        self.n_features_in_, self._n_dims_in = estimator.n_features_in_, estimator._n_dims_in
+        return self._fit_rows(X, rows)
+
+    def _fit_rows(self, X, rows):
         device = check_device(self.device)
-        params = read_parameters(self)
-        self._module_params = vars(params)
-        X = self._check_X(X, reset=True, strict=True)
-        rows = np.arange(len(X)) if rows is None else rows
+        params = SimpleNamespace(**self._module_params)
         rows = self._find_divisible_rows(X, rows)
         random_state = check_random_state(self.random_state)
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))

@@ -42,12 +42,17 @@ class PackedSeriesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _check_X(self, X, reset, strict=None):
-        if reset and self.time_embedding_dim % self.n_heads:
+    def _check_heads(self):
+        """Check that the time embedding can be divided among the heads."""
+        if self.time_embedding_dim % self.n_heads:
             raise ValueError(
                 f"time_embedding_dim={self.time_embedding_dim} must be a multiple of "
                 f"n_heads={self.n_heads}."
             )
+
+    def _check_X(self, X, reset, strict=None):
+        if reset:
+            self._check_heads()
         return check_sits(
             self,
             open_stored(X),

@@ -67,8 +67,8 @@ class FromEncoder:
 
 
 class TestInvariance(FromEncoder, contracts.InvarianceContract):
-    # The encoder counts empty series in two more warnings.
-    test_empty_series_do_not_disturb_the_training = None
+    # The encoder leaves them out of its own training, and says so.
+    n_warnings_of_empty_series = 2
 
     def training_series(self, X):
         return X[np.count_nonzero(~np.isnan(X[..., 1]), axis=1) >= 2]
@@ -108,6 +108,16 @@ def test_unfitted_encoder_is_fitted_to_the_training_series(data, cls):
     # Its seed comes from that of the classifier.
     seeds = [make(cls, encoder=make_encoder(random_state=None)).fit(X, y) for _ in range(2)]
     assert_array_equal(*[one.encoder_.transform(X) for one in seeds])
+
+
+def test_encoder_of_2d_series():
+    rng = np.random.default_rng(0)
+    X, y = rng.random((60, 8)), np.arange(60) % 2
+    encoder = make_encoder(position_channels=())
+    clf = make(encoder=encoder, position_channels=()).fit(X, y)
+    alone = clone(encoder).fit(X)
+    assert clf.encoder_.n_features_in_ == alone.n_features_in_ == 8
+    assert_array_equal(clf.encoder_.transform(X), alone.transform(X))
 
 
 @pytest.mark.parametrize("cls", CLASSIFIERS)
