@@ -117,7 +117,8 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
     --------
     >>> from sklearn_sits.classifiers import BaseMTANClassifier
     >>> from sklearn_sits.datasets import make_sits
-    >>>     >>> class MyClassifier(BaseMTANClassifier):
+    >>> from sklearn_sits.nn.heads import MLPHead
+    >>> class MyClassifier(BaseMTANClassifier):
     ...     def _make_head(self, params, n_features, n_classes):
     ...         return MLPHead(n_features, n_classes, params.dropout)
     >>> X, y = make_sits(600, 40, 4, 3, random_state=0)
