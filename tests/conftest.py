@@ -22,7 +22,7 @@ pytest.register_assert_rewrite("contracts", "regressor_contracts")
 @pytest.fixture(scope="session")
 def data():
     """Small series and labels that no test may write to."""
-    from contracts import series
+    from series_contracts import series
 
     X, y = series()
     X.setflags(write=False)

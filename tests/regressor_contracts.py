@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import skops.io
 import torch
-from contracts import torch_objects
 from numpy.testing import assert_allclose, assert_array_equal
+from series_contracts import torch_objects
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_predict

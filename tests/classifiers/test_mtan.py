@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
+from series_contracts import series
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
@@ -81,7 +82,7 @@ def make(cls=MTANSVGPClassifier, **kwargs):
 
 
 def test_probabilities_are_a_softmax_of_the_representation():
-    X, y = contracts.series()
+    X, y = series()
     clf = make(MTANMLPClassifier).fit(X, y)
     Z = torch.from_numpy(clf.transform(X))
     assert Z.shape == (90, 256)
@@ -93,7 +94,7 @@ def test_probabilities_are_a_softmax_of_the_representation():
 
 @pytest.mark.parametrize(("embedding_dim", "width"), [(None, 256), (7, 7)])
 def test_width_of_the_deep_embedding(embedding_dim, width):
-    X, y = contracts.series()
+    X, y = series()
     clf = make(MTANMLPClassifier, embedding_dim=embedding_dim, max_iter=1).fit(X, y)
     assert clf.transform(X).shape == (90, width)
     assert len(clf.get_feature_names_out()) == width
@@ -109,7 +110,7 @@ def test_position_channels_are_named_not_placed(data):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_storage_of_the_series_does_not_change_the_training(seed):
-    X, y = contracts.series(aligned=True)
+    X, y = series(aligned=True)
     one = make(MTANMLPClassifier).fit(X, y)
     rng = np.random.default_rng(seed)
     order = rng.permuted(np.tile(np.arange(X.shape[1]), (len(X), 1)), axis=1)
@@ -197,7 +198,7 @@ def test_linear_embedding(data, embedding_dim, width, n_heads):
 
 
 def test_positions_are_used():
-    X, y = contracts.series()
+    X, y = series()
     moved = X.copy()
     moved[..., -2:] = X[::-1][:, :1, -2:]
     ignoring = make().fit(X[..., :4], y)

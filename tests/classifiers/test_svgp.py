@@ -3,9 +3,9 @@ import pickle
 import numpy as np
 import pytest
 import skops.io
-from contracts import interrupt_after, torch_objects
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import pdist
+from series_contracts import interrupt_after, torch_objects
 from sklearn.datasets import make_moons
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline

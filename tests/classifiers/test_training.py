@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from contracts import interrupt_after
+from series_contracts import interrupt_after
 from torch.testing import assert_close
 
 from sklearn_sits import SVGPClassifier

@@ -1,6 +1,6 @@
-import contracts
 import numpy as np
 import pytest
+import series_contracts
 import zarr
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
@@ -33,12 +33,12 @@ class Encoder:
     }
 
 
-class TestInvariance(Encoder, contracts.SeriesInvarianceContract):
+class TestInvariance(Encoder, series_contracts.SeriesInvarianceContract):
     def training_series(self, X):
         return X[count_dates(X) >= 2]
 
 
-class TestBadInput(Encoder, contracts.SeriesBadInputContract):
+class TestBadInput(Encoder, series_contracts.SeriesBadInputContract):
     @pytest.mark.parametrize(
         ("parameters", "match"),
         [
@@ -88,12 +88,12 @@ class TestBadInput(Encoder, contracts.SeriesBadInputContract):
         assert vars(estimator) == before
 
 
-class TestState(Encoder, contracts.SeriesStateContract):
+class TestState(Encoder, series_contracts.SeriesStateContract):
     def test_interrupted_second_fit(self, data, monkeypatch):
         X, _ = data
         estimator = self.make().fit(X)
         expected, history = estimator.transform(X), list(estimator.history_)
-        contracts.interrupt_after(monkeypatch, 1)
+        series_contracts.interrupt_after(monkeypatch, 1)
         with pytest.raises(KeyboardInterrupt):
             estimator.fit(X[..., [0, 1, -2, -1]])
         assert_array_equal(estimator.transform(X), expected)
@@ -114,7 +114,7 @@ class TestState(Encoder, contracts.SeriesStateContract):
         assert not np.allclose(one.transform(X), plain.transform(X), atol=1e-6)
 
 
-class TestWorkflow(Encoder, contracts.SeriesWorkflowContract):
+class TestWorkflow(Encoder, series_contracts.SeriesWorkflowContract):
     @pytest.mark.parametrize("dtype", [np.float32, np.float64])
     def test_dtypes(self, data, dtype):
         X = data[0].astype(dtype)
@@ -222,7 +222,7 @@ def test_constant_series(value):
 
 
 def test_history():
-    X, _ = contracts.series(positions=False)
+    X, _ = series_contracts.series(positions=False)
     encoder = make(max_iter=60).fit(X)
     assert [record["step"] for record in encoder.history_] == [25, 50, 60]
     assert set(encoder.history_[0]) == {"step", "train_loss", "seconds"}
@@ -231,7 +231,7 @@ def test_history():
 
 
 def test_early_stopping():
-    X, _ = contracts.series(positions=False)
+    X, _ = series_contracts.series(positions=False)
     settings = {"early_stopping": True, "validation_fraction": 0.3, "max_iter": 200}
     encoder = make(n_iter_no_change=1, tol=10.0, **settings).fit(X)
     # The first record is an improvement on nothing.
@@ -240,7 +240,7 @@ def test_early_stopping():
 
 
 def test_early_stopping_keeps_the_best_state(monkeypatch):
-    X, _ = contracts.series(positions=False)
+    X, _ = series_contracts.series(positions=False)
     validate, states = training._validate, []
 
     def recorded(module, *args):
@@ -260,7 +260,7 @@ def test_early_stopping_keeps_the_best_state(monkeypatch):
 
 @pytest.mark.parametrize("verbose", [0, 1])
 def test_progress_bar(capsys, verbose):
-    X, _ = contracts.series(positions=False)
+    X, _ = series_contracts.series(positions=False)
     make(verbose=verbose).fit(X)
     out, err = capsys.readouterr()
     assert out == ""
@@ -268,7 +268,7 @@ def test_progress_bar(capsys, verbose):
 
 
 def test_batches_are_drawn_from_all_series():
-    X, _ = contracts.series(positions=False)
+    X, _ = series_contracts.series(positions=False)
     one, other = (make(batch_size=40).fit(series) for series in (X, X[:80]))
     assert not np.allclose(one.transform(X), other.transform(X), atol=1e-6)
 
