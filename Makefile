@@ -42,6 +42,7 @@ demo: $(STAMP)  ## Run the examples of land cover and of vegetation traits
 bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of the data
 	$(BIN)/python benchmarks/interpolator.py
 	$(BIN)/python benchmarks/canopy.py --train
+	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep
 	$(BIN)/python benchmarks/phenology.py
 	$(BIN)/python benchmarks/map.py --chunks 256
