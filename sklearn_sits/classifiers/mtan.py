@@ -55,12 +55,15 @@ class MTANMLPClassifier(BaseMTANClassifier):
         well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
         by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
         the parameters that give the interpolator and the layers their sizes are then those of
-        the encoder. The members are trained from it at a third of the learning rate. A Gaussian
-        process on the representation as it is and on the interpolated series is averaged with
-        them; it has half of the votes up to 1500 series, and fewer with more.
+        the encoder. The members are trained from it at a third of the learning rate. Two Gaussian
+        processes on what stays as it is, the representation and the interpolated series, are
+        averaged with them. Predictions of held-out labels decide how much the second counts;
+        both count less beyond 1500 series.
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
-        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
+        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more. Up to 1500
+        series, "auto" also gives half of the votes of an :class:`MTANSVGPClassifier` to a
+        Gaussian process on the interpolated series.
     max_iter : int or "auto", default="auto"
         Number of epochs. "auto" makes 15, or more if these are fewer than 200 training steps,
         150 with `encoder`.
@@ -201,12 +204,15 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
         well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
         by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
         the parameters that give the interpolator and the layers their sizes are then those of
-        the encoder. The members are trained from it at a third of the learning rate. A Gaussian
-        process on the representation as it is and on the interpolated series is averaged with
-        them; it has half of the votes up to 1500 series, and fewer with more.
+        the encoder. The members are trained from it at a third of the learning rate. Two Gaussian
+        processes on what stays as it is, the representation and the interpolated series, are
+        averaged with them. Predictions of held-out labels decide how much the second counts;
+        both count less beyond 1500 series.
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
-        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
+        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more. Up to 1500
+        series, "auto" also gives half of the votes of an :class:`MTANSVGPClassifier` to a
+        Gaussian process on the interpolated series.
     n_inducing : int, default=50
         Number of inducing points per latent process, at most the number of series.
     n_mc_samples : int, default=4
@@ -314,6 +320,7 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
     _head_rate = 10.0
     # More features only slow the Gaussian processes down.
     _deep_embedding_dim = 32
+    _adds_series_process = True
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from numbers import Integral
 from types import SimpleNamespace
 
 import numpy as np
+import torch
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import StrOptions
@@ -16,6 +17,8 @@ from sklearn_sits.encoders.mtan_encoder import MTANEncoder
 from sklearn_sits.encoders.packed_series import PackedSeriesMixin
 from sklearn_sits.nn.ensemble import EnsembleHead, RepresentationEnsemble
 from sklearn_sits.nn.kernel_head import KernelHead
+from sklearn_sits.nn.kernels import RepresentationKernel, SeriesKernel
+from sklearn_sits.nn.stacking import draw_folds, find_share
 from sklearn_sits.runtime.parameters import NumberInterval
 from sklearn_sits.series.coverage import warn_outside_coverage
 
@@ -23,9 +26,13 @@ __all__ = ["BaseMTANClassifier"]
 
 # Members of an ensemble with `n_members="auto"`, up to this number of series.
 _FEW_SERIES, _MEMBERS_OF_FEW = 1500, 3
-# Series up to which the member on the fixed representation has half of the votes, and the inducing
-# points that it has at most.
+# Series up to which the processes on fixed features keep their votes, and the inducing points that
+# they have at most.
 _KERNEL_SERIES, _KERNEL_INDUCING = 1500, 512
+# Votes of the process on the series without an encoder.
+_SERIES_SHARE = 0.5
+# Series whose held-out predictions decide on the votes.
+_STACKED_SERIES = 500
 # Series that are compared with those of the encoder.
 _COMPARED_SERIES = 500
 # What has been learned without labels is trained further in smaller steps.
@@ -75,12 +82,15 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         well, fit it on all of them and pass ``FrozenEstimator(encoder)``: it is used as it is,
         by :func:`sklearn.base.clone` and cross-validation too. `embedding`, `embedding_dim` and
         the parameters that give the interpolator and the layers their sizes are then those of
-        the encoder. The members are trained from it at a third of the learning rate. A Gaussian
-        process on the representation as it is and on the interpolated series is averaged with
-        them; it has half of the votes up to 1500 series, and fewer with more.
+        the encoder. The members are trained from it at a third of the learning rate. Two Gaussian
+        processes on what stays as it is, the representation and the interpolated series, are
+        averaged with them. Predictions of held-out labels decide how much the second counts;
+        both count less beyond 1500 series.
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
-        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more.
+        probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more. Up to 1500
+        series, "auto" also gives half of the votes of an :class:`MTANSVGPClassifier` to a
+        Gaussian process on the interpolated series.
     max_iter : int or "auto", default="auto"
         Number of epochs. "auto" makes 15, or more if these are fewer than 200 training steps,
         150 with `encoder`.
@@ -138,6 +148,8 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
 
     # Size of the deep embedding with `embedding_dim=None`.
     _deep_embedding_dim = 256
+    # Whether a Gaussian process on the interpolated series joins the members without an encoder.
+    _adds_series_process = False
 
     def __init__(
         self,
@@ -223,6 +235,10 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
 
     def _note_sample(self, n):
         n_members = self._module_params["n_members"]
+        # Processes on fixed features help where labels are few.
+        self._has_series_process = self._has_encoder or (
+            self._adds_series_process and n_members == "auto" and n <= _FEW_SERIES
+        )
         if n_members == "auto":
             n_members = _MEMBERS_OF_FEW if n <= _FEW_SERIES else 1
         self.n_members_ = int(n_members)
@@ -241,9 +257,10 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
 
     def _make_representation(self, params):
         members = [self._make_member(params) for _ in range(self.n_members_)]
-        if self._has_encoder:
-            members.append(self._make_fixed_member())
-        return members[0] if len(members) == 1 else RepresentationEnsemble(members)
+        fixed = self._make_fixed_member(params) if self._has_series_process else None
+        if len(members) == 1 and fixed is None:
+            return members[0]
+        return RepresentationEnsemble(members, fixed)
 
     def _make_member(self, params):
         if not self._has_encoder:
@@ -255,8 +272,12 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         encoder.dropout, encoder.date_dropout = params.dropout, params.date_dropout
         return self._make_series_representation(encoder, "deep", encoder.embedding_dim)
 
-    def _make_fixed_member(self):
-        """Make the representation that stays as the encoder left it, with the series appended."""
+    def _make_fixed_member(self, params):
+        """Make the interpolated series, after the representation that the encoder has left."""
+        if not self._has_encoder:
+            member = self._make_series_representation(params, "identity", None)
+            member.date_dropout = 0.0
+            return member.requires_grad_(False)
         encoder = SimpleNamespace(**self.encoder_._module_params)
         encoder.dropout = encoder.date_dropout = 0.0
         member = self._make_series_representation(encoder, "deep", encoder.embedding_dim, True)
@@ -265,15 +286,29 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
     def _make_heads(self, params, representation, n_classes):
         if not isinstance(representation, RepresentationEnsemble):
             return super()._make_heads(params, representation, n_classes)
-        sizes = [member.n_features for member in representation.members]
-        heads = [self._make_head(params, size, n_classes) for size in sizes[: self.n_members_]]
+        heads, columns = [], []
+        start = 0
+        for member in representation.members:
+            columns.append(slice(start, start + member.n_features))
+            heads.append(self._make_head(params, member.n_features, n_classes))
+            start += member.n_features
+        fixed, end = representation.fixed, representation.n_features
         if self._has_encoder:
-            heads.append(KernelHead(sizes[-1], n_classes, self._n_kernel_inducing))
-        return EnsembleHead(heads, sizes)
+            columns.append(slice(start, end))
+            heads.append(self._make_process(RepresentationKernel, end - start, n_classes))
+            start += fixed.embedding.n_features
+        if fixed is not None:
+            columns.append(slice(start, end))
+            heads.append(self._make_process(SeriesKernel, end - start, n_classes))
+        return EnsembleHead(heads, columns)
+
+    def _make_process(self, kernel, n_features, n_classes):
+        return KernelHead(kernel(n_features), n_features, n_classes, self._n_kernel_inducing)
 
     def _reset_representation(self, representation, batch, weight, generator):
         members = getattr(representation, "members", [representation])
-        for member in members:
+        fixed = getattr(representation, "fixed", None)
+        for member in [*members, *([] if fixed is None else [fixed])]:
             if self._has_encoder:
                 member.load_state_dict(self.encoder_._state_tensors())
             else:
@@ -283,19 +318,38 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         if not isinstance(head, EnsembleHead):
             super()._reset_heads(head, z, labels, weight, random_state, generator)
             return
-        for member, part in zip(head.members, head.split(z), strict=True):
+        parts = head.split(z)
+        for member, part in zip(head.members, parts, strict=True):
             if isinstance(member, KernelHead):
                 member.reset(part, labels, weight, generator)
             else:
                 self._reset_head(member, part, labels, weight, random_state, generator)
+        if self._has_series_process:
+            self._share_votes(head, parts, labels, weight, generator)
+
+    def _share_votes(self, head, parts, labels, weight, generator):
+        """Set the votes of the processes on fixed features, those of members are equal."""
+        few = min(1.0, _KERNEL_SERIES / self._training_weight)
+        shares = [_SERIES_SHARE * few]
         if self._has_encoder:
-            share = min(0.5, 0.5 * _KERNEL_SERIES / self._training_weight)
-            head.share.fill_((1 - share) / self.n_members_)
-            head.share[-1] = share
+            chosen = torch.randperm(len(labels), generator=generator)[:_STACKED_SERIES]
+            labels, weight = labels[chosen], weight[chosen]
+            fold = draw_folds(labels, generator)
+            of_encoder, of_series = (
+                member.held_out_log_likelihood(part[chosen], labels, weight, fold)
+                for member, part in list(zip(head.members, parts, strict=True))[-2:]
+            )
+            series = few * find_share(of_encoder, of_series, weight)
+            shares = [0.5 * few * (1 - series), series]
+        head.share.fill_((1 - sum(shares)) / self.n_members_)
+        head.share[-len(shares) :] = torch.tensor(shares, dtype=head.share.dtype)
 
     @property
     def _n_features_out(self):
-        return self._module.representation.n_features
+        representation = self._module.representation
+        if self._has_encoder:
+            return representation.n_features
+        return getattr(representation, "n_trained", representation.n_features)
 
     @property
     def _representation(self):
@@ -325,7 +379,8 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
             If X is not as documented, or its channels differ from those of the training data.
         """
         check_is_fitted(self)
-        return self._apply(self._check_X(X, reset=False), lambda head, z: z)
+        n = self._n_features_out
+        return self._apply(self._check_X(X, reset=False), lambda head, z: z[:, :n])
 
 
 def _check_encoder(estimator, encoder, X):

@@ -6,7 +6,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from sklearn_sits.encoders.series_batch import to_batch
 from sklearn_sits.nn.attention import MultiTimeAttention
-from sklearn_sits.nn.embedding import DeepEmbedding, SpectralEmbedding
+from sklearn_sits.nn.embedding import DeepEmbedding, IdentityEmbedding, SpectralEmbedding
 from sklearn_sits.nn.representation import SeriesRepresentation
 from sklearn_sits.nn.spatial_encoding import SpatialEncoding
 from sklearn_sits.runtime.parameters import NumberInterval
@@ -77,6 +77,8 @@ class PackedSeriesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             layers = SpectralEmbedding(
                 n_channels, params.n_reference_dates, params.n_heads, embedding_dim
             )
+        elif embedding == "identity":
+            layers = IdentityEmbedding(n_channels, params.n_reference_dates, params.n_heads)
         else:
             layers = DeepEmbedding(
                 n_channels * params.n_reference_dates * params.n_heads,

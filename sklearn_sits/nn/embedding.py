@@ -5,7 +5,7 @@ from torch import nn
 
 from sklearn_sits.nn.layers import Dropout, linear, reset_linear
 
-__all__ = ["DeepEmbedding", "SpectralEmbedding"]
+__all__ = ["DeepEmbedding", "IdentityEmbedding", "SpectralEmbedding"]
 
 # Floor of the variances by which the principal components are divided, relative to their mean. With
 # few series, the small components are mostly noise, which a division would magnify: the floor is
@@ -14,6 +14,50 @@ _NOISY_SERIES = 300
 _VARIANCE_FLOOR = 1e-2
 # Components below this share of the largest variance are rounding noise, of arbitrary direction.
 _RANK_TOLERANCE = 1e-10
+
+
+class IdentityEmbedding(nn.Module):
+    """The interpolated series as they are.
+
+    Parameters
+    ----------
+    n_channels : int
+        Number of channels D.
+    n_reference_dates : int
+        Number of reference dates R.
+    n_heads : int
+        Number of attention heads H.
+    """
+
+    def __init__(self, n_channels, n_reference_dates, n_heads):
+        super().__init__()
+        self.n_features = n_channels * n_heads * n_reference_dates
+
+    def reset(self, series, weight, generator):
+        """Do nothing: there are no parameters.
+
+        Parameters
+        ----------
+        series : tensor of shape (n, D, H * R)
+            Interpolated training series (not used).
+        weight : tensor of shape (n,)
+            Weights of the series (not used).
+        generator : torch.Generator
+            Source of randomness (not used).
+        """
+
+    def forward(self, series):
+        """Flatten the series.
+
+        Parameters
+        ----------
+        series : tensor of shape (n, D, H * R)
+
+        Returns
+        -------
+        z : tensor of shape (n, D * H * R)
+        """
+        return series.flatten(1)
 
 
 class SpectralEmbedding(nn.Module):

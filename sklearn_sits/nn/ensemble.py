@@ -15,12 +15,16 @@ class RepresentationEnsemble(nn.Module):
     ----------
     members : list of torch.nn.Module
         Map a batch, as keyword arguments, to (n, d); each has the attribute `n_features`, d.
+    fixed : torch.nn.Module or None, default=None
+        One more that is not trained. It comes last, and only in evaluation.
     """
 
-    def __init__(self, members):
+    def __init__(self, members, fixed=None):
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.n_features = sum(member.n_features for member in members)
+        self.fixed = fixed
+        self.n_trained = sum(member.n_features for member in members)
+        self.n_features = self.n_trained + (0 if fixed is None else fixed.n_features)
 
     def forward(self, **batch):
         """Compute the representations.
@@ -34,26 +38,30 @@ class RepresentationEnsemble(nn.Module):
         -------
         z : tensor of shape (n, sum of d)
         """
-        return torch.cat([member(**batch) for member in self.members], dim=1)
+        parts = [member(**batch) for member in self.members]
+        if self.fixed is not None and not self.training:
+            parts.append(self.fixed(**batch))
+        return torch.cat(parts, dim=1)
 
 
 class EnsembleHead(Head):
     """Weighted mean of the probabilities of several heads, each on features of its own.
 
-    Each head is trained on its own likelihood and divergence, as if it were alone.
+    Each head is trained on its own likelihood and divergence, as if it were alone. Heads without
+    parameters are not trained.
 
     Parameters
     ----------
     members : list of Head
         Heads.
-    n_features : list of int
-        Number of features of each head, in the order of the features.
+    columns : list of slice
+        Features of each head.
     """
 
-    def __init__(self, members, n_features):
+    def __init__(self, members, columns):
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.n_features = list(n_features)
+        self.columns = list(columns)
         # In double precision, for the sum of the probabilities to be one in it too.
         share = torch.full((len(members),), 1 / len(members), dtype=torch.float64)
         self.register_buffer("share", share)
@@ -63,40 +71,48 @@ class EnsembleHead(Head):
 
         Parameters
         ----------
-        z : tensor of shape (n, sum of d)
+        z : tensor of shape (n, d)
             Representation.
 
         Returns
         -------
-        parts : tuple of tensors of shape (n, d)
+        parts : list of tensor of shape (n, d of the head)
         """
-        return z.split(self.n_features, dim=1)
+        return [z[:, columns] for columns in self.columns]
 
     def _each(self, z):
         return zip(self.members, self.split(z), strict=True)
 
+    @property
+    def _trained(self):
+        return [head for head in self.members if any(True for _ in head.parameters())]
+
     def nll(self, z, labels):
-        """Compute the mean of the members' expected negative log-likelihoods.
+        """Compute the mean of the trained members' expected negative log-likelihoods.
 
         Parameters
         ----------
-        z : tensor of shape (n, sum of d)
+        z : tensor of shape (n, d)
+            Representation; features of heads that are not trained may be missing.
         labels : int64 tensor of shape (n,)
 
         Returns
         -------
         nll : tensor of shape (n,)
         """
-        return sum(head.nll(part, labels) for head, part in self._each(z)) / len(self.members)
+        trained = self._trained
+        losses = (head.nll(part, labels) for head, part in self._each(z) if head in trained)
+        return sum(losses) / len(trained)
 
     def kl(self):
-        """Compute the mean of the members' divergences.
+        """Compute the mean of the trained members' divergences.
 
         Returns
         -------
         kl : tensor of shape () or float
         """
-        return sum(head.kl() for head in self.members) / len(self.members)
+        trained = self._trained
+        return sum(head.kl() for head in trained) / len(trained)
 
     def freeze(self):
         """Compute once the factors that predictions need of the parameters."""
@@ -108,7 +124,7 @@ class EnsembleHead(Head):
 
         Parameters
         ----------
-        z : tensor of shape (n, sum of d)
+        z : tensor of shape (n, d)
 
         Returns
         -------
@@ -122,7 +138,7 @@ class EnsembleHead(Head):
 
         Parameters
         ----------
-        z : tensor of shape (n, sum of d)
+        z : tensor of shape (n, d)
 
         Returns
         -------
@@ -136,7 +152,7 @@ class EnsembleHead(Head):
 
         Parameters
         ----------
-        z : tensor of shape (n, sum of d)
+        z : tensor of shape (n, d)
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Gaussian process classification of a fixed representation at its mode, fitted in one go."""
+"""Gaussian process classification of fixed features at its mode, fitted in one go."""
 
 import torch
 from torch import nn
@@ -7,11 +7,6 @@ from sklearn_sits.nn.heads import Head
 
 __all__ = ["KernelHead"]
 
-# Variances of the additive parts of the kernel: two squared exponentials, whose length-scales are
-# these multiples of the median distance, and a linear one.
-_VARIANCES, _MULTIPLES, _LINEAR_VARIANCE = (10.0, 10.0), (1.0, 0.5), 5.0
-# Rows whose distances give the length-scale.
-_N_DISTANCES = 500
 # Added to the diagonal of the covariance, relative to its mean.
 _JITTER = 1e-6
 _MAX_ITER = 200
@@ -20,15 +15,15 @@ _MAX_ITER = 200
 class KernelHead(Head):
     """Gaussian process classifier at the mode of its posterior [1]_.
 
-    The covariance of the latent functions is the sum of two squared exponentials, a coarse and a
-    fine one, and a linear kernel. Latent functions lie in the span of the inducing points, a
-    sample of the training series or all of them. `reset` finds the mode; the parameters are not
-    trained afterwards.
+    Latent functions lie in the span of the inducing points, a sample of the training series or
+    all of them. `reset` finds the mode; the parameters are not trained afterwards.
 
     Parameters
     ----------
+    kernel : torch.nn.Module
+        Covariance function of the latent functions, of :mod:`sklearn_sits.nn.kernels`.
     n_features : int
-        Size of the representation d.
+        Size of the features d.
     n_classes : int
         Number of classes C.
     n_inducing : int
@@ -40,11 +35,10 @@ class KernelHead(Head):
        and section 8.3.1 for the span of a subset.
     """
 
-    def __init__(self, n_features, n_classes, n_inducing):
+    def __init__(self, kernel, n_features, n_classes, n_inducing):
         super().__init__()
+        self.kernel = kernel
         self.register_buffer("inducing_points", torch.zeros(n_inducing, n_features))
-        self.register_buffer("lengthscale", torch.ones(()))
-        self.register_buffer("square_norm", torch.ones(()))
         self.register_buffer("coefficients", torch.zeros(n_classes, n_inducing))
         self.register_buffer("intercept", torch.zeros(n_classes))
 
@@ -54,7 +48,7 @@ class KernelHead(Head):
         Parameters
         ----------
         z : tensor of shape (n, d)
-            Representation of the training series, at least M of them.
+            Features of the training series, at least M of them.
         labels : int64 tensor of shape (n,)
             Their classes.
         weight : tensor of shape (n,)
@@ -64,23 +58,51 @@ class KernelHead(Head):
         """
         z, weight = z.double(), weight.double()
         order = torch.randperm(len(z), generator=generator)
-        distances = torch.pdist(z[order[:_N_DISTANCES]])
-        distances = distances[distances > 0]
-        if len(distances):
-            self.lengthscale.fill_(distances.median())
-        self.square_norm.fill_(z.square().sum(1).mean().clamp_min(1e-12))
+        self.kernel.reset(z[order])
         self.inducing_points.copy_(z[order[: len(self.inducing_points)]])
-        points = self.inducing_points.double()
-        covariance = self._kernel(points, points)
-        jitter = _JITTER * covariance.diagonal().mean()
-        chol = torch.linalg.cholesky(covariance + jitter * torch.eye(len(points)).to(z))
-        # In these features the prior of the coefficients is a standard normal distribution.
-        features = torch.linalg.solve_triangular(
-            chol, self._kernel(points, z), upper=False
-        ).mT.contiguous()
+        features, chol = self._white_features(z)
         whitened, intercept = _fit_mode(features, labels, weight, len(self.intercept))
         self.coefficients.copy_(torch.linalg.solve_triangular(chol.mT, whitened.mT, upper=True).mT)
         self.intercept.copy_(intercept)
+
+    def held_out_log_likelihood(self, z, labels, weight, fold):
+        """Predict every fold at the mode of the others.
+
+        Parameters
+        ----------
+        z : tensor of shape (n, d)
+            Features of series of `reset`, whose kernel and inducing points are kept.
+        labels : int64 tensor of shape (n,)
+            Their classes.
+        weight : tensor of shape (n,)
+            Their weights.
+        fold : int64 tensor of shape (n,)
+            Number of the fold of each.
+
+        Returns
+        -------
+        log_likelihood : float64 tensor of shape (n,)
+            Logarithm of the probability of the own class.
+        """
+        features, _ = self._white_features(z.double())
+        weight = weight.double()
+        latent = features.new_zeros(len(z), len(self.intercept))
+        for number in fold.unique():
+            held_out = fold == number
+            parts = (values[~held_out] for values in (features, labels, weight))
+            latent[held_out] = nn.functional.linear(
+                features[held_out], *_fit_mode(*parts, len(self.intercept))
+            )
+        return -nn.functional.cross_entropy(latent, labels, reduction="none")
+
+    def _white_features(self, z):
+        """Return features whose coefficients are standard normal a priori, and their factor."""
+        points = self.inducing_points.double()
+        covariance = self.kernel(points, points)
+        jitter = _JITTER * covariance.diagonal().mean()
+        chol = torch.linalg.cholesky(covariance + jitter * torch.eye(len(points)).to(z))
+        features = torch.linalg.solve_triangular(chol, self.kernel(points, z), upper=False)
+        return features.mT.contiguous(), chol
 
     def nll(self, z, labels):
         """Compute the negative log-likelihood at the mode.
@@ -124,18 +146,8 @@ class KernelHead(Head):
         return mean, torch.zeros_like(mean)
 
     def _latent(self, z):
-        covariance = self._kernel(z, self.inducing_points)
+        covariance = self.kernel(z, self.inducing_points)
         return nn.functional.linear(covariance, self.coefficients, self.intercept)
-
-    def _kernel(self, first, second):
-        product = first @ second.T
-        half_norms = 0.5 * (first.square().sum(1)[:, None] + second.square().sum(1))
-        # Minus half of the square distance; rounding could make it slightly positive.
-        exponent = (product - half_norms).clamp_max(0) / self.lengthscale.square()
-        covariance = product * (_LINEAR_VARIANCE / self.square_norm)
-        for variance, multiple in zip(_VARIANCES, _MULTIPLES, strict=True):
-            covariance = covariance + variance * (exponent / multiple**2).clamp_min(-80.0).exp()
-        return covariance
 
 
 def _fit_mode(features, labels, weight, n_classes):

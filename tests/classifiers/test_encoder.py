@@ -246,9 +246,15 @@ def test_probabilities_are_means_over_the_members(data, frozen, cls, with_encode
     Z = torch.from_numpy(clf.transform(X))
     head = clf._module.head
     each = [one.predict_proba(part) for one, part in zip(head.members, head.split(Z), strict=True)]
-    assert len(each) == 2 + with_encoder
-    # Few series: the member on the fixed representation has half of the votes.
-    share = [0.25, 0.25, 0.5] if with_encoder else [0.5, 0.5]
+    assert len(each) == 2 + 2 * with_encoder
+    share = head.share.numpy()
+    assert_allclose(share.sum(), 1)
+    if with_encoder:
+        # The process on series has what held-out predictions give it; the one on the
+        # representation has half of the rest.
+        assert 0 < share[-1] < 1
+        assert_allclose(share[-2], (1 - share[-1]) / 2)
+    assert_allclose(share[0], share[1])
     assert_allclose(
         clf.predict_proba(X), sum(s * p.numpy() for s, p in zip(share, each, strict=True))
     )
@@ -260,7 +266,27 @@ def test_fixed_member_of_many_series_has_fewer_votes(data, frozen):
     X, y = data
     weight = np.full(len(y), 3000.0 / len(y))
     clf = make(encoder=frozen, n_members=1).fit(X, y, sample_weight=weight)
-    assert_allclose(clf.state_["head.share"], [0.75, 0.25])
+    member, of_encoder, of_series = clf.state_["head.share"]
+    assert 0 < of_series < 0.5
+    assert_allclose(of_encoder, (1 - of_series) / 4)
+    assert_allclose(member, 3 * of_encoder)
+
+
+def test_process_on_the_series_joins_the_members_of_few_series(data):
+    X, y = data
+    clf = make(n_members="auto").fit(X, y)
+    assert_allclose(clf.state_["head.share"], [1 / 6] * 3 + [1 / 2])
+    # The representation is that of the members.
+    assert clf.transform(X).shape == (90, 3 * 32)
+    series = clf._module.representation.fixed
+    batch = clf._to_batch(X, torch.device("cpu"))
+    expected = clf._apply(
+        clf._check_X(X, reset=False), lambda head, z: head.members[-1].predict_proba(z[:, -15:])
+    )
+    found = clf._module.head.members[-1].predict_proba(series(**batch))
+    assert_allclose(found, expected)
+    for other in (make(n_members=3), make(MTANMLPClassifier, n_members="auto")):
+        assert "head.members.3.intercept" not in other.fit(X, y).state_
 
 
 @pytest.mark.parametrize("with_encoder", [False, True])

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from sklearn_sits.nn.embedding import DeepEmbedding, SpectralEmbedding
+from sklearn_sits.nn.embedding import DeepEmbedding, IdentityEmbedding, SpectralEmbedding
 
 
 def make_series(n=50, d=3, length=8, seed=0):
@@ -12,6 +12,15 @@ def make_series(n=50, d=3, length=8, seed=0):
     )
     noise = 0.1 * torch.randn(n, d * length, generator=generator)
     return (factors + noise + 3).double().unflatten(1, (d, length))
+
+
+def test_identity_embedding_keeps_the_values():
+    series = make_series()
+    embedding = IdentityEmbedding(3, 4, 2)
+    embedding.reset(series, torch.ones(50), torch.Generator())
+    assert_close(embedding(series), series.reshape(50, 24))
+    assert embedding.n_features == 24
+    assert not embedding.state_dict()
 
 
 @pytest.mark.parametrize("n_heads", [1, 2])

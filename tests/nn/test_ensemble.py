@@ -4,6 +4,8 @@ from torch.testing import assert_close
 
 from sklearn_sits.nn.ensemble import EnsembleHead, RepresentationEnsemble
 from sklearn_sits.nn.heads import MLPHead, SVGPHead
+from sklearn_sits.nn.kernel_head import KernelHead
+from sklearn_sits.nn.kernels import SeriesKernel
 from sklearn_sits.nn.layers import linear, reset_linear
 
 SHARE = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
@@ -30,7 +32,9 @@ def make_process(n_features, seed):
 def make_ensemble():
     """Processes on features of different number, with shares that differ."""
     sizes = [4, 2, 3]
-    head = EnsembleHead([make_process(n, seed) for seed, n in enumerate(sizes)], sizes).double()
+    columns = [slice(0, 4), slice(4, 6), slice(6, 9)]
+    members = [make_process(n, seed) for seed, n in enumerate(sizes)]
+    head = EnsembleHead(members, columns).double()
     z = torch.randn(30, 9, generator=generator(7), dtype=torch.float64)
     return head.eval(), z, [z[:, :4], z[:, 4:6], z[:, 6:]]
 
@@ -59,7 +63,7 @@ def test_logarithms_are_finite_where_probabilities_underflow():
     for member in members:
         reset_linear(member.linear, generator())
         member.linear.weight.mul_(1e5)
-    head = EnsembleHead(members, [2, 2]).double().eval()
+    head = EnsembleHead(members, [slice(0, 2), slice(2, 4)]).double().eval()
     z = torch.randn(20, 4, generator=generator(), dtype=torch.float64)
     assert (head.predict_proba(z) == 0).any()
     assert head.predict_log_proba(z).isfinite().all()
@@ -109,6 +113,23 @@ def test_members_are_trained_as_if_alone():
         assert_close(one, other)
 
 
+def test_heads_may_share_features_and_need_not_be_trained():
+    fitted = KernelHead(SeriesKernel(4), 4, 3, 10).double()
+    z = torch.randn(30, 6, generator=generator(), dtype=torch.float64)
+    labels = torch.arange(30) % 3
+    fitted.reset(z[:, 2:], labels, torch.ones(30, dtype=torch.float64), generator())
+    trained = make_process(4, 0)
+    head = EnsembleHead([trained, fitted], [slice(0, 4), slice(2, 6)]).double().eval()
+    expected = (trained.predict_proba(z[:, :4]) + fitted.predict_proba(z[:, 2:])) / 2
+    assert_close(head.predict_proba(z), expected)
+    # In training, the features of the other head are not there.
+    trained.generator = generator(3)
+    loss = head.nll(z[:, :4], labels)
+    trained.generator = generator(3)
+    assert_close(loss, trained.nll(z[:, :4], labels))
+    assert_close(head.kl(), trained.kl())
+
+
 class Scaled(torch.nn.Module):
     def __init__(self, n_features):
         super().__init__()
@@ -128,3 +149,12 @@ def test_representations_stand_one_after_the_other(sizes):
     assert ensemble.n_features == sum(sizes) == z.shape[1]
     for member, part in zip(ensemble.members, z.split(sizes, dim=1), strict=True):
         assert_close(part, member(x, 2.0))
+
+
+def test_fixed_representation_comes_last_and_not_in_training():
+    ensemble = RepresentationEnsemble([Scaled(3), Scaled(1)], fixed=Scaled(2))
+    x = torch.randn(6, 2, generator=generator())
+    assert (ensemble.n_trained, ensemble.n_features) == (4, 6)
+    z = ensemble.eval()(x=x, scale=2.0)
+    assert_close(z[:, 4:], ensemble.fixed(x, 2.0))
+    assert_close(ensemble.train()(x=x, scale=2.0), z[:, :4])
