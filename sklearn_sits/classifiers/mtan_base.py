@@ -211,13 +211,22 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         encoder = self._module_params["encoder"]
         if reset and encoder is not None:
             _check_encoder(self, encoder, X)
-        # Strict without a reset is a warm start.
-        if strict and not reset and (encoder is None) == hasattr(self, "encoder_"):
+        if strict and not reset:
+            self._check_warm_start(encoder)
+        return X
+
+    def _check_warm_start(self, encoder):
+        if (encoder is None) == hasattr(self, "encoder_"):
             raise ValueError(
                 "warm_start=True continues the model of the previous fit, which started "
                 f"{'without' if encoder is not None else 'from'} an encoder, but encoder={encoder}."
             )
-        return X
+        n_members = self._module_params["n_members"]
+        if n_members not in ("auto", self.n_members_):
+            raise ValueError(
+                "warm_start=True continues the model of the previous fit, which has "
+                f"{self.n_members_} members, but n_members={n_members}."
+            )
 
     def _prepare(self, X, rows, weight, random_state):
         self._training_weight = float(weight.sum())

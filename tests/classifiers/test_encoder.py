@@ -347,7 +347,9 @@ def test_warm_start(data, frozen, with_encoder):
     with pytest.raises(ValueError, match="warm_start=True .* encoder=(None|FrozenEstimator)"):
         clf.set_params(encoder=other).fit(X, y)
     assert_array_equal(clf.predict_proba(X), expected)
-    clf.set_params(warm_start=False).fit(X, y)
+    with pytest.raises(ValueError, match="has 2 members, but n_members=3"):
+        clf.set_params(encoder=encoder, n_members=3).fit(X, y)
+    clf.set_params(encoder=other, n_members=2, warm_start=False).fit(X, y)
     assert hasattr(clf, "encoder_") != with_encoder
 
 
