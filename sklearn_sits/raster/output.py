@@ -121,8 +121,9 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
 
     last = _last_step(estimator)
     dims, shape, coords = [], [], {}
-    targets = getattr(last, "targets", None) if method == "predict" else None
-    units = getattr(last, "units_", {}) if method in ("predict", "transform") else {}
+    has_targets = method in ("predict", "predict_interval")
+    targets = getattr(last, "targets", None) if has_targets else None
+    units = getattr(last, "units_", {}) if has_targets or method == "transform" else {}
     if per_date:
         dims, shape = ["time"], [n_dates]
     if columns:
@@ -224,7 +225,7 @@ def _encoding(dtype, labels, method):
 
 def _columns(estimator, method, classes, targets, n):
     """Return dimension and names of the columns of a prediction."""
-    if method == "predict":
+    if method in ("predict", "predict_interval"):
         names = [] if targets is None else list(targets)
         return "target", np.array(names) if len(names) == n else np.arange(n)
     if method != "transform" and classes is not None and len(classes) == n:

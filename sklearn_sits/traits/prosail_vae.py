@@ -18,10 +18,15 @@ from sklearn_sits.physics import SENSORS, Prosail, RadiativeTransferModel, Senso
 from sklearn_sits.runtime.batches import ROW_BLOCK, predict_in_batches, to_tensor
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
+from sklearn_sits.series.channel_names import to_band_name
 from sklearn_sits.traits.calibration import calibrate_encoder
 from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_priors
-from sklearn_sits.traits.reflectances import check_reflectances, evenly_spaced_sensor
+from sklearn_sits.traits.reflectances import (
+    check_reflectances,
+    evenly_spaced_sensor,
+    list_channels,
+)
 from sklearn_sits.traits.simulator import Simulator
 from sklearn_sits.traits.time_series import SeriesPosterior, find_time_scale
 from sklearn_sits.traits.training import TraitTraining
@@ -118,7 +123,8 @@ class ProsailVAERegressor(BaseVAERegressor):
     n_features_in_ : int
         Number of bands and angles, without the date.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if X had names.
+        Names of the bands and angles, in the order of X; those of the columns of X, if they are
+        others. Without a sensor, only if X had names.
     sensor_ : Sensor or None
         Sensor with its bands, if the decoder has one.
     n_iter_ : int
@@ -141,7 +147,9 @@ class ProsailVAERegressor(BaseVAERegressor):
     -----
     X has shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3): reflectances in
     0-1 in the order of the bands, then sun zenith, view zenith and relative azimuth in degrees.
-    Series have the date in front. Predictions have the precision of X.
+    Series have the date in front. Predictions have the precision of X. The columns of a table may
+    have any order if they have the names of bands (B2, B02 or blue) and angles (sun_zenith,
+    view_zenith, relative_azimuth).
 
     The predicted distributions are widened in three steps, none of which uses labels. First, to
     their width before the encoder saw X, if that was larger: fitting the spectra makes the
@@ -317,7 +325,10 @@ class ProsailVAERegressor(BaseVAERegressor):
             return None
         if isinstance(self.sensor, str) and self.sensor not in SENSORS:
             raise ValueError(f"sensor must be one of {list(SENSORS)}, got {self.sensor!r}.")
-        return Prosail(self.sensor, self.bands, quadrature=self.quadrature)
+        bands = self.bands
+        if bands is not None and isinstance(self.sensor, str):
+            bands = [to_band_name(band) for band in bands]
+        return Prosail(self.sensor, bands, quadrature=self.quadrature)
 
     def _find_reconstructed_bands(self):
         """Return which bands have to be reconstructed."""
@@ -352,7 +363,9 @@ class ProsailVAERegressor(BaseVAERegressor):
         """Become fitted by the state of another estimator with the same parameters."""
         self._prepare(self._make_decoder())
         self._set_outputs(_list_traits(self._decoder))
-        self.n_features_in_ = len(self._decoder.bands) + len(self._decoder.geometry)
+        names = sum(list_channels(self._decoder), [])
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
         self.history_, self.n_iter_ = [], self.pretrain_iter
         # In units of the residuals of simulations, and the model has seen nothing else.
         self.misfit_, self.time_scale_ = 1.0, self.time_scale

@@ -219,7 +219,7 @@ def test_prosail(cube):
         {
             "sun_zenith": ("time", np.linspace(60, 30, N_DATES)),
             "view_zenith": (("y", "x"), np.full(SHAPE, 5.0)),
-            "azimuth": (("time", "y", "x"), np.full((N_DATES, *SHAPE), 100.0)),
+            "relative_azimuth": (("time", "y", "x"), np.full((N_DATES, *SHAPE), 100.0)),
         }
     )
     X = pack_cube(cube, static=angles)
