@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from sklearn_sits.nn.latents import latent_moments
+from sklearn_sits.nn.spectral_domain import SpectralDomain
 
 __all__ = ["CalibratedEncoder"]
 
@@ -23,6 +24,8 @@ class CalibratedEncoder(nn.Module):
         Number of latents that are variables of the decoder; the others follow from them.
     pretrained_encoder : torch.nn.Module or None, default=None
         The encoder at the time when it had seen nothing but simulations.
+    n_angles : int, default=0
+        Number of angles that the encoder knows.
 
     Attributes
     ----------
@@ -40,9 +43,15 @@ class CalibratedEncoder(nn.Module):
         Share of the variance of the errors that the dates of a series have in common.
     copula_factor : Tensor of shape (n_variables, n_variables)
         Cholesky factor of the correlations between the errors of the variables of a spectrum.
+    domain : SpectralDomain
+        Where the spectra of simulations lie.
+    largest_misfit : Tensor of shape ()
+        Misfit that no simulation reaches.
     """
 
-    def __init__(self, encoder, n_bands, n_latents, n_variables, pretrained_encoder=None):
+    def __init__(
+        self, encoder, n_bands, n_latents, n_variables, pretrained_encoder=None, n_angles=0
+    ):
         super().__init__()
         self.encoder, self.pretrained_encoder = encoder, pretrained_encoder
         self.register_buffer("whitening", torch.eye(n_bands))
@@ -52,6 +61,8 @@ class CalibratedEncoder(nn.Module):
         self.register_buffer("log_std", torch.ones(n_latents))
         self.register_buffer("error_correlation", torch.zeros(n_latents))
         self.register_buffer("copula_factor", torch.eye(n_variables))
+        self.register_buffer("largest_misfit", torch.tensor(torch.inf))
+        self.domain = SpectralDomain(n_bands, n_angles)
 
     def forward(self, spectra, angles):
         """Encode spectra.

@@ -120,6 +120,14 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
     dtype, nodata, codes, attrs = _encoding(values.dtype, labels, method)
 
     last = _last_step(estimator)
+    flags = getattr(last, "quality_flags_", {}) if method == "quality" else {}
+    if flags:
+        # A pixel that is not predicted has a flag, too.
+        nodata = dtype.type(flags.get("not_observed", 0))
+        attrs = {
+            "flag_masks": np.array(list(flags.values()), dtype=dtype),
+            "flag_meanings": " ".join(flags),
+        }
     dims, shape, coords = [], [], {}
     has_targets = method in ("predict", "predict_interval")
     targets = getattr(last, "targets", None) if has_targets else None

@@ -22,6 +22,7 @@ from sklearn_sits.series.channel_names import to_band_name
 from sklearn_sits.traits.calibration import calibrate_encoder
 from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_priors
+from sklearn_sits.traits.quality import QualityMixin, warn_of_domain
 from sklearn_sits.traits.reflectances import (
     check_reflectances,
     evenly_spaced_sensor,
@@ -46,7 +47,7 @@ _LARGEST_MEASUREMENT = 1000
 
 
 @set_module("sklearn_sits")
-class ProsailVAERegressor(BaseVAERegressor):
+class ProsailVAERegressor(QualityMixin, BaseVAERegressor):
     """Retrieval of vegetation traits by an auto-encoder whose decoder is PROSAIL [1]_.
 
     An encoder turns reflectances and angles into truncated normal distributions of the traits.
@@ -351,13 +352,14 @@ class ProsailVAERegressor(BaseVAERegressor):
         model = self._decoder
         n_bands, n_variables = len(model.bands), len(model.variables)
         n_latents = n_variables + len(model.derived)
-        n_inputs = n_bands + len(model.geometry) * self._has_angles
+        n_angles = len(model.geometry) * self._has_angles
+        n_inputs = n_bands + n_angles
         encoder, pretrained = (
             ResidualEncoder(n_inputs, n_latents, **self._module_params) for _ in range(2)
         )
         if not self._uses_observations:
             pretrained = None
-        return CalibratedEncoder(encoder, n_bands, n_latents, n_variables, pretrained)
+        return CalibratedEncoder(encoder, n_bands, n_latents, n_variables, pretrained, n_angles)
 
     def _load_state(self, state):
         """Become fitted by the state of another estimator with the same parameters."""
@@ -457,6 +459,7 @@ class ProsailVAERegressor(BaseVAERegressor):
 
     def _map_posterior(self, X, function, n_columns, *, n_draws=0, seed=None, in_time=True):
         X = self._check_X(X)
+        warn_of_domain(X, self._module.domain, self._may_have_offset())
         result = np.full((*X.shape, n_columns), np.nan, dtype=X.reflectances.dtype)
         if in_time and X.dates is not None and self.time_scale_ is not None:
             self._apply_in_time(X, function, result, n_draws, seed)

@@ -15,7 +15,13 @@ from sklearn_sits.series.channel_names import match_names
 from sklearn_sits.series.checks import check_numeric
 from sklearn_sits.series.content import check_content, first_index
 
-__all__ = ["Spectra", "check_reflectances", "evenly_spaced_sensor", "list_channels"]
+__all__ = [
+    "Spectra",
+    "check_reflectances",
+    "evenly_spaced_sensor",
+    "is_reflectance",
+    "list_channels",
+]
 
 _LOWEST, _HIGHEST = -0.05, 1.5
 # No reflectance is larger, whatever the noise: a median above it is in another unit.
@@ -309,9 +315,24 @@ def _check_range(reflectances, angles, decoder):
     check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry, advice="")
 
 
+def is_reflectance(values):
+    """Tell which values can be reflectances.
+
+    Parameters
+    ----------
+    values : ndarray
+        Numbers.
+
+    Returns
+    -------
+    is_reflectance : bool ndarray of the same shape
+    """
+    return (values >= _LOWEST) & (values <= _HIGHEST)
+
+
 def _find_usable(reflectances, angles, decoder):
     """Return where reflectances and angles are within their limits."""
-    usable = ((reflectances >= _LOWEST) & (reflectances <= _HIGHEST)).all(axis=1)
+    usable = is_reflectance(reflectances).all(axis=1)
     for angle, values in zip(decoder.geometry, angles.T, strict=True):
         usable &= (values >= angle.low) & (values <= angle.high)
     return usable
