@@ -37,6 +37,9 @@ class CalibratedEncoder(nn.Module):
         Factor on the widths that gives the intervals of simulations their coverage.
     measurement_factor : Tensor of shape (n_latents,)
         Factor on the standard deviations that is learned from measurements.
+    measurement_offset, measurement_slope : Tensor of shape (n_latents,)
+        Correction of means that is learned from measurements: offset + slope mean, in the units of
+        the traits.
     log_std : Tensor of shape (n_latents,)
         Standard deviation of the logarithms of the latents of simulations.
     error_correlation : Tensor of shape (n_latents,)
@@ -58,6 +61,8 @@ class CalibratedEncoder(nn.Module):
         self.register_buffer("median_residual", torch.ones(()))
         self.register_buffer("simulation_factor", torch.ones(n_latents))
         self.register_buffer("measurement_factor", torch.ones(n_latents))
+        self.register_buffer("measurement_offset", torch.zeros(n_latents))
+        self.register_buffer("measurement_slope", torch.zeros(n_latents))
         self.register_buffer("log_std", torch.ones(n_latents))
         self.register_buffer("error_correlation", torch.zeros(n_latents))
         self.register_buffer("copula_factor", torch.eye(n_variables))
@@ -79,6 +84,11 @@ class CalibratedEncoder(nn.Module):
         loc, scale : tensor of shape (n, n_latents)
         """
         return self.encoder(_to_inputs(spectra, angles))
+
+    @property
+    def is_corrected(self):
+        """Whether there is a correction from measurements."""
+        return bool((self.measurement_offset != 0).any() or (self.measurement_factor != 1).any())
 
     def pretraining_width_ratio(self, spectra, angles, std):
         """Compute how much wider the distributions of the pretrained encoder are.

@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import ModuleDict
@@ -20,6 +20,7 @@ from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
 from sklearn_sits.series.channel_names import to_band_name
 from sklearn_sits.traits.calibration import calibrate_encoder
+from sklearn_sits.traits.measurements import CalibrationMixin
 from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_priors
 from sklearn_sits.traits.quality import QualityMixin, warn_of_domain
@@ -40,14 +41,10 @@ _SERIES_FOR_TIME_SCALE = 500
 _BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
 # Spectra at a time: few enough for the cache of a CPU, and enough to keep a GPU busy.
 _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
-# Measurements that the uncertainty without any is worth.
-_PRIOR_MEASUREMENTS = 10
-# Largest measurement in units of the upper bound of a trait: beyond, it is in another unit.
-_LARGEST_MEASUREMENT = 1000
 
 
 @set_module("sklearn_sits")
-class ProsailVAERegressor(QualityMixin, BaseVAERegressor):
+class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
     """Retrieval of vegetation traits by an auto-encoder whose decoder is PROSAIL [1]_.
 
     An encoder turns reflectances and angles into truncated normal distributions of the traits.
@@ -143,6 +140,10 @@ class ProsailVAERegressor(QualityMixin, BaseVAERegressor):
         Only the distances between dates matter, not their time of year.
     state_ : dict of str to ndarray
         Parameters of the encoder, and the statistics of its errors on simulations.
+    group_estimators_ : dict
+        Corrected copies of the estimator, after `calibrate` with groups.
+    quality_flags_ : dict of str to int
+        Meanings and bits of the flags that `quality` returns.
 
     Notes
     -----
@@ -314,6 +315,7 @@ class ProsailVAERegressor(QualityMixin, BaseVAERegressor):
         simulator = Simulator(
             decoder, check_priors(self.priors, decoder), self.noise, self._has_angles
         )
+        vars(self).pop("group_estimators_", None)
         self._lowest, self._highest = (bound.numpy() for bound in simulator.bounds())
         self.units_, self.date_range_ = decoder.units, None
         return simulator
@@ -471,49 +473,6 @@ class ProsailVAERegressor(QualityMixin, BaseVAERegressor):
             result[complete.reshape(X.shape)] = self._apply(parts, function, n_draws, seed)
         return result
 
-    def calibrate(self, X, y):
-        """Rescale the predicted uncertainty of the targets with a few measurements.
-
-        The squared factor on standard deviations is the mean squared error, in units of the
-        predicted variance, over the measurements and ten pseudo-measurements at factor one. Means
-        do not change. A second call replaces the first.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-            Reflectances and angles as in `fit`.
-        y : array-like of the shape of `predict(X)`
-            Measured targets; NaN at dates of series without a measurement.
-
-        Returns
-        -------
-        self : object
-            Estimator with wider or narrower distributions.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X or y is not as documented.
-        """
-        check_is_fitted(self)
-        columns = self._find_targets()
-        with self._all_or_nothing():
-            factor = np.ones_like(self.state_["measurement_factor"])
-            self.state_ = self.state_ | {"measurement_factor": factor}
-            self._restore()
-            mean, std = self.predict(X, return_std=True)
-            y = _check_measurements(y, mean, self._highest[columns])
-            square = np.square((y - mean) / std).reshape(-1, len(columns))
-            count = np.sum(~np.isnan(square), axis=0)
-            if not count.all():
-                raise ValueError("y has no measurement where X has a spectrum.")
-            total = _PRIOR_MEASUREMENTS + np.nansum(square, axis=0)
-            factor[columns] = np.sqrt(total / (_PRIOR_MEASUREMENTS + count))
-            self._restore()
-        return self
-
     def reconstruct(self, X):
         """Compute the reflectances of the mean traits.
 
@@ -539,31 +498,6 @@ class ProsailVAERegressor(QualityMixin, BaseVAERegressor):
         return self._map_posterior(
             X, lambda posterior, _: posterior.reconstruction, n_bands, in_time=False
         )
-
-
-def _check_measurements(y, mean, highest):
-    """Return measurements of the shape of predictions, as float64."""
-    if y is None or np.isscalar(y):
-        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y!r}.")
-    y = check_array(
-        y,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite="allow-nan",
-        input_name="y",
-    )
-    if y.shape != mean.shape:
-        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
-    if np.isnan(y)[~np.isnan(mean)].any() and mean.ndim == 1:
-        raise ValueError("y must be finite, or NaN at dates of series.")
-    largest = np.nanmax(np.abs(y).reshape(-1, len(highest)), axis=0, initial=0.0)
-    if (largest > _LARGEST_MEASUREMENT * highest).any():
-        raise ValueError(
-            f"y must be in the units of the targets, whose bounds are {highest}, found up to "
-            f"{largest}."
-        )
-    return y
 
 
 def _list_traits(model):

@@ -21,9 +21,9 @@ _FLAGS = {
 }
 # Share of the range of a target that is its bound.
 _AT_BOUND = 0.005
-# Spectra that tell whether there is an offset, and the share of them that does. Without an offset
-# it is a few per cent.
-_SAMPLED, _WITH_OFFSET = 500, 0.25
+# Number of spectra that can tell whether there is an offset, and the share that has to. Without an
+# offset it is a few per cent.
+_FEWEST, _SAMPLED, _WITH_OFFSET = 10, 500, 0.25
 
 
 class QualityMixin:
@@ -208,7 +208,7 @@ def warn_of_domain(X, domain, may_have_offset):
             DataQualityWarning,
             outside=int(outside.sum()),
         )
-    if not may_have_offset:
+    if not may_have_offset or len(complete) < _FEWEST:
         return
     sampled = complete[:: 1 + len(complete) // _SAMPLED]
     spectra = torch.from_numpy(X.reflectances[sampled]).double()

@@ -100,6 +100,8 @@ def test_state_has_the_buffers():
         "median_residual",
         "simulation_factor",
         "measurement_factor",
+        "measurement_offset",
+        "measurement_slope",
         "log_std",
         "error_correlation",
         "copula_factor",

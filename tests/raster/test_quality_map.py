@@ -93,7 +93,7 @@ def test_one_warning_for_a_map(layers, model):
     for band in list(cube)[:10]:
         cube[band] = cube[band] + 0.1
     with pytest.warns(DataQualityWarning) as caught:
-        raster = predict_raster(model, cube, batch_size=5)
+        raster = predict_raster(model, cube, batch_size=10)
     messages = [str(warning.message) for warning in caught]
     assert np.isfinite(raster).sum() > 60
     (angles,) = [one for one in messages if "have angles outside" in one]

@@ -98,6 +98,13 @@ def test_forgotten_offset(models):
 
 
 @pytest.mark.filterwarnings("error")
+def test_few_spectra_do_not_tell_of_an_offset(models):
+    X, _ = make_prosail(9, random_state=12)
+    X[:, :10] += 0.1
+    assert (models[0].quality(X) & bit(models[0], "offset_not_subtracted") != 0).all()
+
+
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("name", ["fresh snow", "thick cloud", "deep water"])
 def test_snow_and_clouds_have_no_offset(models, name):
     X = make_background(name)
