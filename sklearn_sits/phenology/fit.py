@@ -5,14 +5,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-__all__ = ["SeasonFit", "fit_seasons"]
+__all__ = ["SeasonFit", "fit_seasons", "square_of_constant"]
 
 # Standard deviations by which a sum of squares of noise may exceed its mean without widening.
 _TOLERANCE = 3.0
 
 
 class SeasonFit(NamedTuple):
-    """Distributions of the latents of seasons, and sums of squares of the observations.
+    """Distributions of the latents of seasons, and what they leave of the observations.
 
     Parameters
     ----------
@@ -20,8 +20,8 @@ class SeasonFit(NamedTuple):
         Truncated normal distributions on [0, 1].
     covariance : tensor of shape (n, 6, 6)
         How they depend on each other.
-    square, constant_square : tensor of shape (n,)
-        Sums of the squared residuals of the season at `loc`, and of a constant.
+    square : tensor of shape (n,)
+        Sum of the squared residuals at `loc`.
     count : tensor of shape (n,)
         Number of observations.
     """
@@ -30,7 +30,6 @@ class SeasonFit(NamedTuple):
     scale: Tensor
     covariance: Tensor
     square: Tensor
-    constant_square: Tensor
     count: Tensor
 
     def split(self, n_parts):
@@ -69,11 +68,24 @@ def fit_seasons(module, days, values, seen):
     """
     latents = module(days, values, seen)
     count = seen.sum(1)
-    values = values * seen
-    square = ((values - module.decode(latents.loc, days)) * seen).square().sum(1)
-    constant = (values.square().sum(1) - values.sum(1).square() / count).clamp_min(0)
+    residual = module.decode(latents.loc, days).sub_(values).mul_(seen)
+    square = torch.einsum("nt,nt->n", residual, residual)
     allowed = module.noise_variance * (count + _TOLERANCE * (2 * count).sqrt())
     factor = (square / allowed).clamp_min(1).sqrt().unsqueeze(1)
-    return SeasonFit(
-        latents.loc, latents.scale * factor, latents.covariance, square, constant, count
-    )
+    return SeasonFit(latents.loc, latents.scale * factor, latents.covariance, square, count)
+
+
+def square_of_constant(values, seen):
+    """Compute the sum of the squared residuals of a constant.
+
+    Parameters
+    ----------
+    values, seen : tensor of shape (n, t)
+        Vegetation index, and where there is an observation, one per row at least.
+
+    Returns
+    -------
+    square : tensor of shape (n,)
+    """
+    mean = (values * seen).sum(1, keepdim=True) / seen.sum(1, keepdim=True)
+    return ((values - mean) * seen).square().sum(1)

@@ -6,7 +6,7 @@ import torch
 
 from sklearn_sits.nn.latents import latent_moments, latent_quantiles
 from sklearn_sits.nn.ordered import dependence, sample_dependent
-from sklearn_sits.phenology.fit import fit_seasons
+from sklearn_sits.phenology.fit import fit_seasons, square_of_constant
 from sklearn_sits.phenology.quality import QUALITY_FLAGS, flag_seasons, is_double
 from sklearn_sits.phenology.valleys import find_windows
 from sklearn_sits.physics.double_logistic import PHENOLOGY
@@ -71,7 +71,9 @@ class SeasonPosterior(Posterior):
     @cached_property
     def is_double(self):
         """Whether a year has two seasons, (n * n_years,)."""
-        return is_double(*self._fits_of_windows, self._windows.depth, self.module)
+        parts = self._windows
+        constant = square_of_constant(parts.values, parts.whole)
+        return is_double(*self._fits_of_windows, constant, parts.depth, self.module)
 
     def _arrange(self, parameters, *, is_absolute=True):
         """Arrange values (..., n_rows, 6) as outputs (..., n, n_outputs) in the scale of X."""
@@ -142,9 +144,16 @@ class SeasonPosterior(Posterior):
             Sums of the values of :data:`~sklearn_sits.phenology.quality.QUALITY_FLAGS`, except
             that of years without observation.
         """
-        days, _, seen = (part.repeat_interleave(self.n_seasons, 0) for part in self._series)
-        is_several = self.is_double.repeat_interleave(self.n_seasons)
-        flags = flag_seasons(self._fit, days, seen, is_several, self.module)
+        days, values, seen = self._series
+        if self.n_seasons == 1:
+            constant = square_of_constant(values, seen)
+        else:
+            constant = square_of_constant(self._windows.values, self._windows.whole)
+        rows = [
+            part.repeat_interleave(self.n_seasons, 0)
+            for part in (constant, days, seen, self.is_double)
+        ]
+        flags = flag_seasons(self._fit, *rows, self.module)
         if self.n_seasons == 2:
             flags = flags & ~QUALITY_FLAGS["several_seasons"]
         flags = flags.reshape(self._is_absent.shape)

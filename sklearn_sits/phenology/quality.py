@@ -27,7 +27,7 @@ _FEWEST, _AROUND = 2, 15.0
 _MISFIT = 2.0
 
 
-def is_double(whole, first, second, depth, module):
+def is_double(whole, first, second, constant, depth, module):
     """Test whether years have two seasons.
 
     The index falls between two seasons, and rises in both, by the smallest amplitude of the
@@ -38,6 +38,8 @@ def is_double(whole, first, second, depth, module):
     ----------
     whole, first, second : SeasonFit
         Of the year, and of its parts.
+    constant : tensor of shape (n,)
+        Sum of the squared residuals of a constant over the year.
     depth : tensor of shape (n,)
         Of the valley between the parts.
     module : SeasonModel
@@ -48,21 +50,23 @@ def is_double(whole, first, second, depth, module):
     is_double : bool tensor of shape (n,)
     """
     both = first.square + second.square
-    is_flat = whole.constant_square < whole.square
-    one = torch.where(is_flat, whole.constant_square, whole.square)
+    is_flat = constant < whole.square
+    one = torch.where(is_flat, constant, whole.square)
     n_parameters = torch.where(is_flat, _CONSTANT, _SEASON)
     is_better = _is_better(one, n_parameters, both, _DOUBLE, whole.count, _LEVEL_DOUBLE)
     fall = torch.stack([depth, _amplitude(first, module), _amplitude(second, module)])
     return is_better & (fall >= module.smallest_amplitude).all(0)
 
 
-def flag_seasons(fit, days, seen, is_several, module):
+def flag_seasons(fit, constant, days, seen, is_several, module):
     """Find what is wrong with seasons.
 
     Parameters
     ----------
     fit : SeasonFit
         Seasons.
+    constant : tensor of shape (n,)
+        Sums of the squared residuals of a constant.
     days, seen : tensor of shape (n, t)
         Days of the season, and where there is an observation of the year.
     is_several : bool tensor of shape (n,)
@@ -75,9 +79,7 @@ def flag_seasons(fit, days, seen, is_several, module):
     flags : tensor of shape (n,), int64
         Sums of values of `QUALITY_FLAGS`.
     """
-    explains = _is_better(
-        fit.constant_square, _CONSTANT, fit.square, _SEASON, fit.count, _LEVEL_SEASON
-    )
+    explains = _is_better(constant, _CONSTANT, fit.square, _SEASON, fit.count, _LEVEL_SEASON)
     mean, _ = latent_moments(fit.loc, fit.scale)
     dates = module.to_parameters(mean)[:, 2:].unsqueeze(2)
     start, maturity, senescence, end = dates.unbind(1)

@@ -154,7 +154,7 @@ def season_slots(X, channel, starts, is_regular):
     # The difference of large dates in double precision.
     dates = X[:, None, :, 0] * np.float64(_YEAR if is_regular else 1.0)
     days = (dates - starts[:, None]).reshape(-1, X.shape[1])
-    index = np.repeat(X[..., channel], len(starts), axis=0)
+    index = X[..., channel] if len(starts) == 1 else X[..., channel].repeat(len(starts), axis=0)
     with np.errstate(invalid="ignore"):
         in_season = (days >= _FIRST_DAY) & (days <= LAST_DAY)
         seen = in_season & (np.abs(index) <= _largest_index(is_regular))
