@@ -48,18 +48,30 @@ class PhenologyVAERegressor(BaseVAERegressor):
     An encoder turns the series of a vegetation index, with any dates and gaps, into truncated
     normal distributions of the six parameters of a double logistic [1]_. No date of a season has
     to be known: the encoder learns from simulations that have the dates and gaps of the series
-    passed to `fit` and, if asked to, from these series, which it has to reconstruct.
+    passed to `fit` and, if asked to, from these series, which it has to reconstruct. A year may
+    have two seasons, and a series several years.
 
     Parameters
     ----------
     targets : "all", str or sequence of str, default="all"
         Parameters that `predict` returns: minimum and maximum of the index, start_of_season,
-        maturity, senescence, end_of_season in the time scale of X, or some of them.
+        maturity, senescence, end_of_season in the time scale of X, or some of them. Those of the
+        second season of a year are named minimum_2 and so on. With several years, all names end
+        with the number of the year, such as maturity_year1 and maturity_2_year3.
     channel : int, default=1
         Position of the vegetation index on the last axis of X; channel 0 is the date.
     season_start : float or None, default=None
-        Date of day 0 of the season, in the time scale of X. Observations from 45 days before to
-        410 days after it are used, and others not. None is the first date observed in `fit`.
+        Date of day 0 of the (first) year, in the time scale of X, best in the dormant season: 244,
+        for example, where the season starts in spring of the southern hemisphere and X counts
+        days from January 1. Observations from 45 days before to 410 days after it are used, and
+        others not. None is the first date observed in `fit`.
+    n_years : int, default=1
+        Number of consecutive years from `season_start` to predict, each with its own parameters.
+        Years without observation have none.
+    n_seasons : {1, 2}, default=1
+        Most seasons of a year. With 2, a year is cut at its deepest valley if two seasons explain
+        it better than one; years with one season have NaN for the second. Prediction then takes
+        three times as long.
     objective : {"simulations", "self-supervised", "hybrid"}, default="simulations"
         "simulations" maximises the likelihood of the parameters of simulations, and takes from X
         its dates and gaps only. "self-supervised" starts from that and then maximises the
@@ -102,7 +114,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X was a table with names.
     season_start_ : float
-        Date of day 0 of the season.
+        Date of day 0 of the (first) year.
     date_range_ : float64 ndarray of shape (2,)
         First and last date with an observation, in days as in X.
     value_range_ : float64 ndarray of shape (n_channels, 2)
@@ -129,7 +141,17 @@ class PhenologyVAERegressor(BaseVAERegressor):
     The simulations take the dates and gaps of at most 4,096 series, drawn at random.
 
     Distributions are right if the index follows a double logistic with independent normal noise of
-    at most `noise`, with parameters drawn from `priors`. Predictions do not depend on `y`, which
+    at most `noise`, with parameters drawn from `priors`. If the residuals are larger than such
+    noise allows, at three standard deviations of their sum of squares, standard deviations are
+    multiplied by the square root of the excess: this noise would explain them. `quality` flags
+    series that are no season, or not one.
+
+    With `n_seasons=2`, valleys are found in medians of three observations, so that a single low
+    value is no valley. Seasons before and after the year are left out. There are two seasons if
+    the index falls between them, and rises in each, by at least the smallest amplitude of
+    `priors`, and if an F-test at 1 % prefers two double logistics to one and to a constant.
+
+    Predictions do not depend on `y`, which
     `fit` accepts and checks only.
 
     References

@@ -17,8 +17,8 @@ from sklearn_sits.vae.training import AutoEncoderTraining
 
 __all__ = ["SeasonTraining", "cross_patterns", "cut_patterns"]
 
-# Days, and observations, of a part of the year with a season of its own.
-_PARTS, _FEWEST = (60.0, 300.0), 3
+# Share of the patterns that are a part of the year, its length in days, and its observations.
+_CUT_SHARE, _PARTS, _FEWEST = 0.25, (60.0, 300.0), 3
 _PATTERNS = 4096  # of dates and gaps, at least
 _STANDARDISED = 4096  # simulations by which the inputs are standardised
 
@@ -62,7 +62,9 @@ def cross_patterns(days, seen, n, generator):
 
 
 def cut_patterns(days, seen, generator):
-    """Hide what lies beside a part of the year in half of the patterns.
+    """Hide what lies beside a part of the year in some of the patterns.
+
+    The encoder has to know them because years are cut into seasons.
 
     Parameters
     ----------
@@ -74,7 +76,7 @@ def cut_patterns(days, seen, generator):
     Returns
     -------
     seen : bool tensor of shape (n, t)
-        Three observations per row at least, or all that there are.
+        Rows that are cut keep three observations at least.
     """
     n = len(days)
     length = _PARTS[0] + (_PARTS[1] - _PARTS[0]) * torch.rand(n, 1, generator=generator)
@@ -82,7 +84,7 @@ def cut_patterns(days, seen, generator):
         n, 1, generator=generator
     )
     part = seen & (days >= first) & (days <= first + length)
-    is_cut = torch.rand(n, 1, generator=generator) < 0.5
+    is_cut = torch.rand(n, 1, generator=generator) < _CUT_SHARE
     return torch.where(is_cut & (part.sum(1, keepdim=True) >= _FEWEST), part, seen)
 
 
@@ -101,8 +103,7 @@ class SeasonTraining(AutoEncoderTraining):
     noise : float
         See :class:`PhenologyVAERegressor`.
     n_seasons : {1, 2}
-        See :class:`PhenologyVAERegressor`. With 2, series are cut, both observed and simulated
-        ones.
+        See :class:`PhenologyVAERegressor`. With 2, the series to reconstruct are cut at valleys.
     settings, generator, device
         See :class:`AutoEncoderTraining`.
     """
@@ -113,9 +114,9 @@ class SeasonTraining(AutoEncoderTraining):
         super().__init__(module, settings, generator, device)
         self._patterns, self._priors, self._noise = patterns, priors, noise
         self._days, self._seen = cross_patterns(patterns[0], patterns[2], _PATTERNS, generator)
+        self._seen = cut_patterns(self._days, self._seen, generator)
         if n_seasons == 2:
             self._patterns = split_at_valleys(*patterns, module.smallest_amplitude)
-            self._seen = cut_patterns(self._days, self._seen, generator)
 
     def fit(self):
         """See :meth:`AutoEncoderTraining.run`."""
