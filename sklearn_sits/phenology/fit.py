@@ -33,18 +33,51 @@ class SeasonFit(NamedTuple):
     count: Tensor
 
     def split(self, n_parts):
-        """Return the parts of equal size, in the order of the rows."""
+        """Return the parts of equal size, in the order of the rows.
+
+        Parameters
+        ----------
+        n_parts : int
+            Their number, which divides n.
+
+        Returns
+        -------
+        parts : list of SeasonFit
+        """
         return [SeasonFit(*part) for part in zip(*(x.chunk(n_parts) for x in self), strict=True)]
 
     def where(self, is_chosen, other):
-        """Return the rows that are chosen from this fit, and those of another fit elsewhere."""
+        """Return the rows that are chosen from this fit, and those of another fit elsewhere.
+
+        Parameters
+        ----------
+        is_chosen : bool tensor of shape (n,)
+            Rows of this fit.
+        other : SeasonFit
+            Fit of as many rows.
+
+        Returns
+        -------
+        fit : SeasonFit
+        """
         pairs = zip(self, other, strict=True)
         return SeasonFit(
             *(torch.where(is_chosen.reshape(-1, *[1] * (a.ndim - 1)), a, b) for a, b in pairs)
         )
 
     def interleave(self, other):
-        """Return the rows of this fit, each followed by that of another one."""
+        """Return the rows of this fit, each followed by that of another one.
+
+        Parameters
+        ----------
+        other : SeasonFit
+            Fit of as many rows.
+
+        Returns
+        -------
+        fit : SeasonFit
+            With 2 n rows.
+        """
         pairs = zip(self, other, strict=True)
         return SeasonFit(*(torch.stack(pair, dim=1).flatten(0, 1) for pair in pairs))
 
