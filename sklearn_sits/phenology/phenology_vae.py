@@ -121,6 +121,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
         Smallest and largest value of each channel, the date included.
     units_ : dict of str to str
         Unit of each target, empty where it has none.
+    quality_flags_ : dict of str to int
+        Meanings and bits of the flags that `quality` returns.
     n_iter_ : int
         Training steps run.
     history_ : list of dict
@@ -385,6 +387,12 @@ class PhenologyVAERegressor(BaseVAERegressor):
             X, lambda posterior, _: posterior.decode(at.to(posterior.starts)), len(dates)
         )
 
+    @property
+    def quality_flags_(self):
+        """Bits of `quality` and what they mean: a dict of str to int."""
+        check_is_fitted(self)
+        return dict(QUALITY_FLAGS)
+
     def quality(self, X):
         """Find seasons whose predictions are not to be trusted.
 
@@ -395,8 +403,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
 
         Returns
         -------
-        flags : int64 ndarray of shape (n_series,), or (n_series, n_years * n_seasons)
-            Sums of the values of these flags; zero if there is none.
+        flags : int32 ndarray of shape (n_series,), or (n_series, n_years * n_seasons)
+            0 where all is well, else the sum of the bits of `quality_flags_`:
 
             ==================  =====  ===========================================================
             flag                value  meaning
@@ -432,13 +440,13 @@ class PhenologyVAERegressor(BaseVAERegressor):
         >>> X, _ = make_phenology(200, random_state=0)
         >>> model = PhenologyVAERegressor(pretrain_iter=150, random_state=0).fit(X)
         >>> flags = model.quality(X)
-        >>> bool((flags & 4 > 0).mean() < 0.05)
+        >>> bool(((flags & model.quality_flags_["several_seasons"]) > 0).mean() < 0.05)
         True
         """
         check_is_fitted(self)
         n_columns = len(self._starts) * self._n_seasons
         flags = self._map_posterior(X, lambda posterior, _: posterior.flags(), n_columns)
-        flags = np.where(np.isnan(flags), QUALITY_FLAGS["not_observed"], flags).astype(np.int64)
+        flags = np.where(np.isnan(flags), QUALITY_FLAGS["not_observed"], flags).astype(np.int32)
         return flags[:, 0] if n_columns == 1 else flags
 
 

@@ -76,7 +76,7 @@ def flag_seasons(fit, constant, days, seen, is_several, module):
 
     Returns
     -------
-    flags : tensor of shape (n,), int64
+    flags : int64 tensor of shape (n,)
         Sums of values of `QUALITY_FLAGS`.
     """
     explains = _is_better(constant, _CONSTANT, fit.square, _SEASON, fit.count, _LEVEL_SEASON)

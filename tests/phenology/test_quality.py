@@ -29,7 +29,8 @@ def one_season(days, noise=0.01, n_series=20):
 def test_seasons_are_not_flagged(trained):
     X = one_season(np.arange(0, 365, 10))
     flags = trained.quality(X)
-    assert flags.dtype == np.int64
+    assert flags.dtype == np.int32
+    assert trained.quality_flags_ == QUALITY_FLAGS
     assert_array_equal(flags, 0)
     X, _ = make_phenology(1000, random_state=8)
     wrong = sum(QUALITY_FLAGS[name] for name in ("no_season", "several_seasons", "misfit"))
