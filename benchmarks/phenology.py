@@ -4,11 +4,15 @@ The series of a year are seen every five days, 60 % of the dates are hidden by c
 is 0.03. Each seed fits on some series and is tested on others. Least squares knows what the
 simulations know, the bounds of the parameters, has a start from the data and exact derivatives.
 Times of both methods are CPU time of one core.
+
+Then the flags, and years of two seasons: on simulations of one, two and no season, and with --data
+on the MODIS pixels of Mato Grosso, at the acquisition day of each pixel, in years from September 1.
 """
 
 import argparse
 import os
 import time
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
@@ -21,6 +25,7 @@ from systems import print_table
 
 from sklearn_sits import PhenologyVAERegressor
 from sklearn_sits.datasets import make_phenology
+from sklearn_sits.phenology.quality import QUALITY_FLAGS
 from sklearn_sits.physics.double_logistic import PHENOLOGY, PHENOLOGY_PRIORS
 
 N_REPEATS = 5
@@ -139,16 +144,120 @@ def evaluate(model, X, y):
     return errors, inside, (ours_s, theirs_s)
 
 
+def make_flat(seed, dips=0.0):
+    """Noise of 0.03 around a constant, and falls of this mean size in a fifth of the dates."""
+    X, _ = make_phenology(1500, random_state=seed)
+    rng = np.random.default_rng(seed)
+    size = X.shape[:2]
+    level = rng.uniform(0.2, 0.9, (len(X), 1)) + 0.03 * rng.normal(size=size)
+    level -= dips * rng.exponential(size=size) * (rng.random(size) < 0.2)
+    X[..., 1] = np.where(np.isnan(X[..., 1]), np.nan, level)
+    return X
+
+
+def make_years(seed):
+    """Return pairs of series and parameters of each kind of simulated year."""
+    apart = {"amplitude": (0.3, 0.8)}
+    two = {"n_seasons": 2, "random_state": seed, "n_series": 1500}
+    return {
+        "one season": make_phenology(1500, random_state=seed),
+        "one season, noise 0.05": make_phenology(1500, noise=0.05, random_state=seed),
+        "two, 60 % gaps": make_phenology(**two),
+        "two, 30 % gaps": make_phenology(gaps=0.3, **two),
+        "two, 30 % gaps, amplitude above 0.3": make_phenology(gaps=0.3, priors=apart, **two),
+        "no season": (make_flat(seed), None),
+        "no season, clouds": (make_flat(seed, dips=0.15), None),
+    }
+
+
+def load_mato_grosso(folder):
+    """Return series of NDVI by the day of the year from September, of each class."""
+    data = np.load(folder / "modis_dtwsat_matogrosso_image.npz")
+    row, column = data["sample_row"], data["sample_col"]
+    day = data["acq_day"][:, row, column].T - data["sample_from"][:, None]
+    ndvi = data["cube"][:, row, column, list(data["bands"]).index("ndvi")].T / 1e4
+    X = np.stack([day, np.where(ndvi >= -1, ndvi, np.nan)], axis=2)
+    return {name: (X[data["y"] == i], None) for i, name in enumerate(data["class_names"])}
+
+
+def evaluate_years(models, X, y):
+    """Return shares of flags, of two seasons found, and of both, and errors of the dates."""
+    one, two = models
+    flags = one.quality(X)
+    shares = [((flags & value) > 0).mean() for value in list(QUALITY_FLAGS.values())[1:]]
+    mean, both = two.predict(X), two.quality(X)
+    found = ~np.isnan(mean[:, 6])
+    model_flags = [QUALITY_FLAGS[name] for name in ("no_season", "several_seasons", "misfit")]
+    is_wrong = (flags & sum(model_flags)) > 0
+    known = (both[:, 0] & sum(model_flags)) > 0
+    shares += [is_wrong.mean(), found.mean(), (found | known).mean()]
+    errors = [np.nan] * 4
+    if y is not None and y.shape[1] == 6:
+        error = np.abs(one.predict(X) - y)[:, 2:].mean(1)
+        badly = (flags & QUALITY_FLAGS["badly_seen"]) > 0
+        errors = [np.nan, np.nan, error[badly].mean(), error[~badly].mean()]
+    elif y is not None:
+        dates = np.arange(12) % 6 > 1
+        lower, upper = two.predict_interval(X)
+        inside = ((lower <= y) & (y <= upper))[found][:, dates]
+        errors = [np.abs(mean - y)[found][:, dates].mean(), inside.mean(), np.nan, np.nan]
+    return shares, errors
+
+
+def report_years(args, seeds):
+    """Print tables of flags and of years of two seasons."""
+    shares, errors = {}, {}
+    for seed in range(seeds):
+        X, _ = make_phenology(args.n_fit, random_state=20_000 + seed)
+        groups = [(X, make_years(30_000 + seed))]
+        if args.data:
+            years = load_mato_grosso(args.data)
+            groups.append((np.concatenate([X for X, _ in years.values()]), years))
+        for fitted_on, years in groups:
+            models = [
+                PhenologyVAERegressor(
+                    n_seasons=n, season_start=0, random_state=seed, device="cpu"
+                ).fit(fitted_on)
+                for n in (1, 2)
+            ]
+            for name, (X, y) in years.items():
+                share, error = evaluate_years(models, X, y)
+                shares.setdefault(name, []).append(share)
+                errors.setdefault(name, []).append(error)
+    print(f"\n## Flags, and two seasons found (n_seasons=2), % of the series, {seeds} seeds\n")
+    header = [*list(QUALITY_FLAGS)[1:], "no, several or misfit", "two found", "found or flagged"]
+    rows = [[name, *fmt(100 * np.array(x), [1] * 9)] for name, x in shares.items()]
+    print_table(["", *header], rows)
+    print("\n## Errors of dates in days\n")
+    header = ["two found", "in 95 %", "badly seen", "well seen"]
+    rows = [
+        [name, *fmt(np.array(x), [1, 3, 1, 1])]
+        for name, x in errors.items()
+        if not np.isnan(x).all()
+    ]
+    print_table(["", *header], rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=5, help="at most 3 of the flags")
     parser.add_argument("--n-fit", type=int, default=2000)
     parser.add_argument("--n-test", type=int, default=2000)
     parser.add_argument("--objective", default="simulations")
+    parser.add_argument("--data", type=Path, help="folder of modis_dtwsat_matogrosso_image.npz")
+    parser.add_argument("--only", choices=["dates", "flags"], help="half of the tables")
     parser.add_argument("--quick", action="store_true", help="one seed, few series")
     args = parser.parse_args()
     torch.set_num_threads(1)
     seeds = 1 if args.quick else args.seeds
+    if args.only != "flags":
+        report_dates(args, seeds)
+    if args.only != "dates":
+        report_years(args, min(seeds, 3))
+
+
+def report_dates(args, seeds):
+    """Print tables of errors and times against least squares."""
     n_test = 200 if args.quick else args.n_test
     runs, fits = {name: [] for name in SHIFTS}, []
     for seed in range(seeds):

@@ -103,10 +103,13 @@ def test_traits_of_series():
         assert_allclose(on_gpu, on_cpu, rtol=1e-7, atol=1e-7)
 
 
-def test_phenology():
-    X, _ = make_phenology(300, random_state=0)
-    model = PhenologyVAERegressor(device="cuda", pretrain_iter=100, random_state=0).fit(X)
-    for on_gpu, on_cpu in pairs(model, X, ["predict", "transform", "predict_interval"]):
+@pytest.mark.parametrize("n_seasons", [1, 2])
+def test_phenology(n_seasons):
+    X, _ = make_phenology(300, n_seasons=n_seasons, random_state=0)
+    settings = {"device": "cuda", "pretrain_iter": 100, "random_state": 0}
+    model = PhenologyVAERegressor(n_seasons=n_seasons, **settings).fit(X)
+    methods = ["predict", "transform", "predict_interval", "quality"]
+    for on_gpu, on_cpu in pairs(model, X, methods):
         assert_allclose(on_gpu, on_cpu, rtol=1e-6, atol=1e-6)
 
 

@@ -12,6 +12,8 @@ __all__ = ["CHAINS", "SeasonModel", "parameter_bounds"]
 
 # Minimum and maximum ascend, and so do the four dates.
 CHAINS = (2, 4)
+# Variance that the encoder adds to residuals.
+_MIN_VARIANCE = 1e-5
 # Days between the nodes at which the encoder sees a series.
 _STEP = 15.0
 
@@ -45,10 +47,16 @@ class SeasonModel(nn.Module):
         Units of the layers of the encoder.
     n_blocks : int
         Number of its residual blocks.
+    noise : float
+        Largest standard deviation of the noise of simulations.
+    smallest_amplitude : float
+        Smallest difference of the maximum from the minimum in simulations.
     """
 
-    def __init__(self, n_hidden, n_blocks):
+    def __init__(self, n_hidden, n_blocks, noise, smallest_amplitude):
         super().__init__()
+        self.noise_variance = noise**2 + _MIN_VARIANCE
+        self.smallest_amplitude = smallest_amplitude
         nodes = torch.arange(PHENOLOGY[2].low, LAST_DAY + _STEP, _STEP)
         self.encoder = RefinedEncoder(2 * len(nodes), len(PHENOLOGY), n_hidden, n_blocks)
         self.register_buffer("nodes", nodes)

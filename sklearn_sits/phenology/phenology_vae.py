@@ -6,7 +6,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
@@ -15,11 +15,13 @@ from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.nn.gridding import drop_gaps
 from sklearn_sits.phenology.model import SeasonModel, parameter_bounds
 from sklearn_sits.phenology.posterior import SeasonPosterior
+from sklearn_sits.phenology.quality import QUALITY_FLAGS
 from sklearn_sits.phenology.seasons import (
     check_channel,
     check_index,
     check_priors,
     check_start,
+    list_starts,
     season_slots,
     usable_series,
 )
@@ -46,18 +48,30 @@ class PhenologyVAERegressor(BaseVAERegressor):
     An encoder turns the series of a vegetation index, with any dates and gaps, into truncated
     normal distributions of the six parameters of a double logistic [1]_. No date of a season has
     to be known: the encoder learns from simulations that have the dates and gaps of the series
-    passed to `fit` and, if asked to, from these series, which it has to reconstruct.
+    passed to `fit` and, if asked to, from these series, which it has to reconstruct. A year may
+    have two seasons, and a series several years.
 
     Parameters
     ----------
     targets : "all", str or sequence of str, default="all"
         Parameters that `predict` returns: minimum and maximum of the index, start_of_season,
-        maturity, senescence, end_of_season in the time scale of X, or some of them.
+        maturity, senescence, end_of_season in the time scale of X, or some of them. Those of the
+        second season of a year are named minimum_2 and so on. With several years, all names end
+        with the number of the year, such as maturity_year1 and maturity_2_year3.
     channel : int, default=1
         Position of the vegetation index on the last axis of X; channel 0 is the date.
     season_start : float or None, default=None
-        Date of day 0 of the season, in the time scale of X. Observations from 45 days before to
-        410 days after it are used, and others not. None is the first date observed in `fit`.
+        Date of day 0 of the (first) year, in the time scale of X, best in the dormant season: 244,
+        for example, where the season starts in spring of the southern hemisphere and X counts
+        days from January 1. Observations from 45 days before to 410 days after it are used, and
+        others not. None is the first date observed in `fit`.
+    n_years : int, default=1
+        Number of consecutive years from `season_start` to predict, each with its own parameters.
+        Years without observation have none.
+    n_seasons : {1, 2}, default=1
+        Most seasons of a year. With 2, a year is cut at its deepest valley if two seasons explain
+        it better than one; years with one season have NaN for the second. Prediction then takes
+        three times as long.
     objective : {"simulations", "self-supervised", "hybrid"}, default="simulations"
         "simulations" maximises the likelihood of the parameters of simulations, and takes from X
         its dates and gaps only. "self-supervised" starts from that and then maximises the
@@ -100,13 +114,15 @@ class PhenologyVAERegressor(BaseVAERegressor):
     feature_names_in_ : ndarray of shape (n_features_in_,)
         Names of the columns, if X was a table with names.
     season_start_ : float
-        Date of day 0 of the season.
+        Date of day 0 of the (first) year.
     date_range_ : float64 ndarray of shape (2,)
         First and last date with an observation, in days as in X.
     value_range_ : float64 ndarray of shape (n_channels, 2)
         Smallest and largest value of each channel, the date included.
     units_ : dict of str to str
         Unit of each target, empty where it has none.
+    quality_flags_ : dict of str to int
+        Meanings and bits of the flags that `quality` returns.
     n_iter_ : int
         Training steps run.
     history_ : list of dict
@@ -127,7 +143,17 @@ class PhenologyVAERegressor(BaseVAERegressor):
     The simulations take the dates and gaps of at most 4,096 series, drawn at random.
 
     Distributions are right if the index follows a double logistic with independent normal noise of
-    at most `noise`, with parameters drawn from `priors`. Predictions do not depend on `y`, which
+    at most `noise`, with parameters drawn from `priors`. If the residuals are larger than such
+    noise allows, at three standard deviations of their sum of squares, standard deviations are
+    multiplied by the square root of the excess: this noise would explain them. `quality` flags
+    series that are no season, or not one.
+
+    With `n_seasons=2`, valleys are found in medians of three observations, so that a single low
+    value is no valley. Seasons before and after the year are left out. There are two seasons if
+    the index falls between them, and rises in each, by at least the smallest amplitude of
+    `priors`, and if an F-test at 1 % prefers two double logistics to one and to a constant.
+
+    Predictions do not depend on `y`, which
     `fit` accepts and checks only.
 
     References
@@ -152,6 +178,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
         "season_start": [NumberInterval(Real, None, None, closed="neither"), None],
         "priors": [StrOptions({"wide"}), Mapping],
         "noise": [NumberInterval(Real, 0, 1, closed="both")],
+        "n_seasons": [Options(Integral, {1, 2})],
+        "n_years": [NumberInterval(Integral, 1, None, closed="left")],
     }
 
     def __init__(
@@ -160,6 +188,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
         *,
         channel=1,
         season_start=None,
+        n_years=1,
+        n_seasons=1,
         objective="simulations",
         priors="wide",
         noise=0.05,
@@ -178,6 +208,8 @@ class PhenologyVAERegressor(BaseVAERegressor):
         self.targets = targets
         self.channel = channel
         self.season_start = season_start
+        self.n_years = n_years
+        self.n_seasons = n_seasons
         self.objective = objective
         self.priors = priors
         self.noise = noise
@@ -199,13 +231,18 @@ class PhenologyVAERegressor(BaseVAERegressor):
         return tags
 
     def _fit(self, X, y, device):
-        self._set_outputs(variable.name for variable in PHENOLOGY)
+        parameters = read_parameters(self)
+        self._set_outputs(_name_outputs(parameters.n_years, parameters.n_seasons))
         priors = check_priors(self.priors)
         packed = check_sits(self, X, reset=True)
         self._channel = check_channel(self.channel, packed.shape[2])
         self._check_y(X, y)
         self._is_regular = self._n_dims_in == 2
-        self.season_start_ = check_start(self.season_start, packed, self._channel, self._is_regular)
+        self.season_start_ = check_start(
+            self.season_start, parameters.n_years, packed, self._channel, self._is_regular
+        )
+        self._starts = list_starts(self.season_start_, parameters.n_years)
+        self._n_seasons = parameters.n_seasons
         check_index(packed, self._channel, self._is_regular, strict=True)
         usable = np.flatnonzero(usable_series(packed, *self._season_cut))
         if not len(usable):
@@ -217,24 +254,28 @@ class PhenologyVAERegressor(BaseVAERegressor):
         if len(usable) > _MAX_PATTERNS and self.objective == "simulations":
             usable = np.sort(random_state.choice(usable, _MAX_PATTERNS, replace=False))
         generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
-        slots = season_slots(packed[usable], *self._season_cut)
-        days, values, seen = map(torch.from_numpy, slots)
-        parameters = read_parameters(self)
-        self._module_params = {"n_hidden": parameters.n_hidden, "n_blocks": parameters.n_blocks}
+        self._module_params = {
+            "n_hidden": parameters.n_hidden,
+            "n_blocks": parameters.n_blocks,
+            "noise": parameters.noise,
+            "smallest_amplitude": priors["amplitude"][0],
+        }
         module = self._build_module()
         module.low, module.high = parameter_bounds(priors)
         training = SeasonTraining(
             module,
-            drop_gaps(days.float(), values.float(), seen),
+            self._observed_seasons(packed[usable]),
             priors=priors,
             noise=self.noise,
+            n_seasons=self._n_seasons,
             settings=self._list_settings(),
             generator=generator,
             device=device,
         )
         self.history_ = training.fit()
         self.n_iter_ = self.history_[-1]["step"]
-        self.units_ = {variable.name: variable.unit for variable in PHENOLOGY}
+        units = [variable.unit for variable in PHENOLOGY] * len(self._starts) * self._n_seasons
+        self.units_ = dict(zip(self._outputs, units, strict=True))
         note_coverage(self, packed)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
@@ -242,20 +283,27 @@ class PhenologyVAERegressor(BaseVAERegressor):
     def _build_module(self):
         return SeasonModel(**self._module_params)
 
+    def _observed_seasons(self, packed):
+        """Return the days, values and slots of the years with an observation."""
+        parts = season_slots(packed, *self._season_cut)
+        days, values, seen = (torch.from_numpy(part[parts[2].any(axis=1)]) for part in parts)
+        return drop_gaps(days.float(), values.float(), seen)
+
     @property
     def _season_cut(self):
         """Arguments of `season_slots` besides X."""
-        return self._channel, self.season_start_, self._is_regular
+        return self._channel, self._starts, self._is_regular
 
     def _describe_season(self):
         low, high = PHENOLOGY[2].low, PHENOLOGY[2].high
-        return f"days {self.season_start_ + low:g} to {self.season_start_ + high:g}"
+        return f"days {self._starts[0] + low:g} to {self._starts[-1] + high:g}"
 
     def _map_posterior(self, X, function, n_columns, *, n_draws=0, seed=None):
         packed = check_sits(self, X, reset=False)
         check_index(packed, self._channel, self._is_regular, strict=False)
         device = check_device(self.device)
         module = self._copy_for(device, torch.float64)
+        starts = to_tensor(self._starts, device)
         usable = np.flatnonzero(usable_series(packed, *self._season_cut))
         self._warn_of_empty_series(packed, usable)
         result = np.full((len(packed), n_columns), np.nan)
@@ -265,21 +313,26 @@ class PhenologyVAERegressor(BaseVAERegressor):
             series = drop_gaps(*map(torch.from_numpy, slots))
             normal = None
             if n_draws:
-                # By date, because the order of the slots means nothing.
-                contents = [
-                    np.stack([day[seen], value[seen]])[:, np.argsort(day[seen], kind="stable")]
-                    for day, value, seen in zip(*(part.numpy() for part in series), strict=True)
-                ]
-                normal = to_tensor(draw_normal(contents, n_draws, len(PHENOLOGY), seed), device)
+                normal = draw_normal(self._list_contents(series), n_draws, len(self._outputs), seed)
+                normal = to_tensor(normal, device)
             return [part.to(device) for part in series], normal
 
         def apply(batch):
             series, normal = batch
-            return function(SeasonPosterior(module, series, self.season_start_), normal)
+            return function(SeasonPosterior(module, series, starts, self._n_seasons), normal)
 
         if len(usable):
             result[usable] = predict_in_batches(apply, load, len(usable), device)
         return result
+
+    def _list_contents(self, series):
+        """Return what is observed of each series, by date: the order of slots means nothing."""
+        shape = (-1, len(self._starts) * series[0].shape[1])
+        parts = (part.reshape(shape).numpy() for part in series)
+        return [
+            np.stack([day[seen], value[seen]])[:, np.argsort(day[seen], kind="stable")]
+            for day, value, seen in zip(*parts, strict=True)
+        ]
 
     def _warn_of_empty_series(self, packed, usable):
         empty = np.setdiff1d(np.arange(len(packed)), usable)
@@ -321,15 +374,89 @@ class PhenologyVAERegressor(BaseVAERegressor):
         """
         check_is_fitted(self)
         if dates is None:
-            days = np.arange(_YEAR, dtype=np.float64)
+            dates = self._starts[0] + np.arange(len(self._starts) * _YEAR, dtype=np.float64)
         else:
-            days = np.asarray(dates, dtype=np.float64) - self.season_start_
-            if days.ndim != 1 or not np.isfinite(days).all():
+            dates = np.asarray(dates, dtype=np.float64)
+            if dates.ndim != 1 or not np.isfinite(dates).all():
                 raise ValueError(
-                    f"dates must be finite, of shape (m,), got shape {days.shape} with "
-                    f"{np.count_nonzero(~np.isfinite(days))} values that are not."
+                    f"dates must be finite, of shape (m,), got shape {dates.shape} with "
+                    f"{np.count_nonzero(~np.isfinite(dates))} values that are not."
                 )
-        at = torch.from_numpy(days)
+        at = torch.from_numpy(dates)
         return self._map_posterior(
-            X, lambda posterior, _: posterior.decode(at.to(posterior.latents.loc)), len(days)
+            X, lambda posterior, _: posterior.decode(at.to(posterior.starts)), len(dates)
         )
+
+    @property
+    def quality_flags_(self):
+        """Bits of `quality` and what they mean: a dict of str to int."""
+        check_is_fitted(self)
+        return dict(QUALITY_FLAGS)
+
+    def quality(self, X):
+        """Find seasons whose predictions are not to be trusted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_series, n_dates, 1 + n_channels) or (n_series, n_dates)
+            Series as in `fit`.
+
+        Returns
+        -------
+        flags : int32 ndarray of shape (n_series,), or (n_series, n_years * n_seasons)
+            0 where all is well, else the sum of the bits of `quality_flags_`:
+
+            ==================  =====  ===========================================================
+            flag                value  meaning
+            ==================  =====  ===========================================================
+            not_observed            1  no observation in the year, and no prediction
+            no_season               2  a season explains the series no better than a constant, or
+                                       its amplitude is below the smallest one of `priors`; also
+                                       the second season of a year that has none
+            several_seasons         4  the year has more than one season, with `n_seasons=1`
+            badly_seen              8  fewer than two observations from 15 days before to 15 days
+                                       after growth or decline
+            extrapolated_start     16  the season starts before the first observation
+            extrapolated_end       32  the season ends after the last observation
+            misfit                 64  the residuals are more than twice `noise`
+            ==================  =====  ===========================================================
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is not as documented.
+
+        Warns
+        -----
+        DataQualityWarning
+            If some observations are not usable. They count as not observed.
+
+        Examples
+        --------
+        >>> from sklearn_sits import PhenologyVAERegressor
+        >>> from sklearn_sits.datasets import make_phenology
+        >>> X, _ = make_phenology(200, random_state=0)
+        >>> model = PhenologyVAERegressor(pretrain_iter=150, random_state=0).fit(X)
+        >>> flags = model.quality(X)
+        >>> bool(((flags & model.quality_flags_["several_seasons"]) > 0).mean() < 0.05)
+        True
+        """
+        check_is_fitted(self)
+        n_columns = len(self._starts) * self._n_seasons
+        flags = self._map_posterior(X, lambda posterior, _: posterior.flags(), n_columns)
+        flags = np.where(np.isnan(flags), QUALITY_FLAGS["not_observed"], flags).astype(np.int32)
+        return flags[:, 0] if n_columns == 1 else flags
+
+
+def _name_outputs(n_years, n_seasons):
+    """Return the names of all parameters of all seasons."""
+    seasons = ["", "_2"][:n_seasons]
+    years = [""] if n_years == 1 else [f"_year{year}" for year in range(1, n_years + 1)]
+    return [
+        f"{variable.name}{season}{year}"
+        for year in years
+        for season in seasons
+        for variable in PHENOLOGY
+    ]

@@ -16,12 +16,13 @@ __all__ = [
     "check_index",
     "check_priors",
     "check_start",
+    "list_starts",
     "season_slots",
     "usable_series",
 ]
 
 _FIRST_DAY = PHENOLOGY[2].low
-_YEAR = 365.0
+_YEAR, _MEAN_YEAR = 365.0, 365.25
 # No vegetation index is larger. Tables may hold anything that is not in another unit.
 _LARGEST, _LARGEST_IN_TABLE = 10.0, 500.0
 _AT_ONCE = 4096
@@ -111,8 +112,25 @@ def _to_bounds(name, prior):
     return float(prior[0]), float(prior[1])
 
 
-def season_slots(X, channel, start, is_regular):
-    """Return the part of packed series that lies within the season.
+def list_starts(start, n_years):
+    """Return the dates of day 0 of consecutive years.
+
+    Parameters
+    ----------
+    start : float
+        That of the first one.
+    n_years : int
+        Number of years.
+
+    Returns
+    -------
+    starts : ndarray of shape (n_years,)
+    """
+    return start + np.round(_MEAN_YEAR * np.arange(n_years))
+
+
+def season_slots(X, channel, starts, is_regular):
+    """Return the parts of packed series that lie within seasons.
 
     Parameters
     ----------
@@ -120,24 +138,27 @@ def season_slots(X, channel, start, is_regular):
         Packed array, checked.
     channel : int
         Position of the vegetation index.
-    start : float
-        Date of day 0 of the season.
+    starts : ndarray of shape (n_years,)
+        Dates of day 0 of the seasons.
     is_regular : bool
         Whether the dates in [0, 1] stand for a year.
 
     Returns
     -------
-    days, values : float64 ndarray of shape (n, n_dates)
-        Days of the season and vegetation index, zero where there is no observation.
-    seen : bool ndarray of shape (n, n_dates)
+    days, values : float64 ndarray of shape (n * n_years, n_dates)
+        Days of the season and vegetation index, zero where there is no observation. The years of
+        a series are consecutive rows.
+    seen : bool ndarray of shape (n * n_years, n_dates)
         Where there is one, and it can be a vegetation index.
     """
     # The difference of large dates in double precision.
-    days = X[..., 0] * np.float64(_YEAR if is_regular else 1.0) - start
+    dates = X[:, None, :, 0] * np.float64(_YEAR if is_regular else 1.0)
+    days = (dates - starts[:, None]).reshape(-1, X.shape[1])
+    index = X[..., channel] if len(starts) == 1 else X[..., channel].repeat(len(starts), axis=0)
     with np.errstate(invalid="ignore"):
         in_season = (days >= _FIRST_DAY) & (days <= LAST_DAY)
-        seen = in_season & (np.abs(X[..., channel]) <= _largest_index(is_regular))
-    values = np.where(seen, X[..., channel], 0.0)
+        seen = in_season & (np.abs(index) <= _largest_index(is_regular))
+    values = np.where(seen, index, 0.0)
     return np.where(seen, days, 0.0), values.astype(np.float64, copy=False), seen
 
 
@@ -194,13 +215,15 @@ def _largest_index(is_regular):
     return _LARGEST_IN_TABLE if is_regular else _LARGEST
 
 
-def check_start(start, X, channel, is_regular):
+def check_start(start, n_years, X, channel, is_regular):
     """Return the date of day 0 of the season.
 
     Parameters
     ----------
     start : float or None
         None is the first date with an observation.
+    n_years : int
+        Number of years.
     X, channel, is_regular
         See `season_slots`.
 
@@ -211,8 +234,14 @@ def check_start(start, X, channel, is_regular):
     Raises
     ------
     ValueError
-        If the observations span more than a season, and `start` does not say which.
+        If the observations span more than these years, and `start` does not say which, or if
+        there are several and X has no dates.
     """
+    if is_regular and n_years > 1:
+        raise ValueError(
+            f"n_years={n_years} needs packed series with their dates, but X is 2-D, which stands "
+            "for one year."
+        )
     if start is not None:
         return float(start)
     if is_regular:
@@ -221,21 +250,23 @@ def check_start(start, X, channel, is_regular):
     for rows in gen_batches(len(X), _AT_ONCE):
         days = X[rows, :, 0][~np.isnan(X[rows, :, channel])]
         first, last = min(first, days.min(initial=first)), max(last, days.max(initial=last))
-    if last - first > LAST_DAY:
+    longest = list_starts(LAST_DAY, n_years)[-1]
+    if last - first > longest:
+        expected = "one season" if n_years == 1 else f"{n_years} years"
         raise ValueError(
-            f"X has observations from day {first:g} to {last:g}, expected one season of at most "
-            f"{LAST_DAY:g} days. Cut it into seasons that start at the same day, or tell by "
-            "season_start which one to look at."
+            f"X has observations from day {first:g} to {last:g}, expected {expected} of at most "
+            f"{longest:g} days. Tell by season_start where the year to look at starts, or the "
+            "first of several, and by n_years how many there are."
         )
     return float(first) if np.isfinite(first) else 0.0
 
 
-def usable_series(X, channel, start, is_regular):
-    """Find the series with an observation in the season.
+def usable_series(X, channel, starts, is_regular):
+    """Find the series with an observation in a season.
 
     Parameters
     ----------
-    X, channel, start, is_regular
+    X, channel, starts, is_regular
         See `season_slots`.
 
     Returns
@@ -243,5 +274,5 @@ def usable_series(X, channel, start, is_regular):
     usable : bool ndarray of shape (n,)
     """
     blocks = gen_batches(len(X), _AT_ONCE)
-    seen = [season_slots(X[rows], channel, start, is_regular)[2].any(axis=1) for rows in blocks]
-    return np.concatenate(seen)
+    seen = [season_slots(X[rows], channel, starts, is_regular)[2].any(axis=1) for rows in blocks]
+    return np.concatenate(seen).reshape(len(X), -1).any(axis=1)

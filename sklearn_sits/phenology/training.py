@@ -6,11 +6,19 @@ from sklearn_sits.nn.gridding import drop_gaps
 from sklearn_sits.nn.latents import kl_to_uniform, latent_nll
 from sklearn_sits.nn.ordered import dependence, sample_dependent
 from sklearn_sits.nn.reconstruction import reconstruction_nll
-from sklearn_sits.physics.double_logistic import double_logistic, sample_phenology
+from sklearn_sits.phenology.valleys import split_at_valleys
+from sklearn_sits.physics.double_logistic import (
+    LAST_DAY,
+    PHENOLOGY,
+    double_logistic,
+    sample_phenology,
+)
 from sklearn_sits.vae.training import AutoEncoderTraining
 
-__all__ = ["SeasonTraining", "cross_patterns"]
+__all__ = ["SeasonTraining", "cross_patterns", "cut_patterns"]
 
+# Share of the patterns that are a part of the year, its length in days, and its observations.
+_CUT_SHARE, _PARTS, _FEWEST = 0.25, (60.0, 300.0), 3
 _PATTERNS = 4096  # of dates and gaps, at least
 _STANDARDISED = 4096  # simulations by which the inputs are standardised
 
@@ -53,6 +61,33 @@ def cross_patterns(days, seen, n, generator):
     return days, seen
 
 
+def cut_patterns(days, seen, generator):
+    """Hide what lies beside a part of the year in some of the patterns.
+
+    The encoder has to know them because years are cut into seasons.
+
+    Parameters
+    ----------
+    days, seen
+        See :func:`cross_patterns`.
+    generator : torch.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    seen : bool tensor of shape (n, t)
+        Rows that are cut keep three observations at least.
+    """
+    n = len(days)
+    length = _PARTS[0] + (_PARTS[1] - _PARTS[0]) * torch.rand(n, 1, generator=generator)
+    first = PHENOLOGY[2].low + (LAST_DAY - PHENOLOGY[2].low - length) * torch.rand(
+        n, 1, generator=generator
+    )
+    part = seen & (days >= first) & (days <= first + length)
+    is_cut = torch.rand(n, 1, generator=generator) < _CUT_SHARE
+    return torch.where(is_cut & (part.sum(1, keepdim=True) >= _FEWEST), part, seen)
+
+
 class SeasonTraining(AutoEncoderTraining):
     """Training of a :class:`~sklearn_sits.phenology.model.SeasonModel`.
 
@@ -67,16 +102,21 @@ class SeasonTraining(AutoEncoderTraining):
         See :class:`PhenologyVAERegressor`.
     noise : float
         See :class:`PhenologyVAERegressor`.
+    n_seasons : {1, 2}
+        See :class:`PhenologyVAERegressor`. With 2, the series to reconstruct are cut at valleys.
     settings, generator, device
         See :class:`AutoEncoderTraining`.
     """
 
     observed_rate = 1 / 4
 
-    def __init__(self, module, patterns, *, priors, noise, settings, generator, device):
+    def __init__(self, module, patterns, *, priors, noise, n_seasons, settings, generator, device):
         super().__init__(module, settings, generator, device)
         self._patterns, self._priors, self._noise = patterns, priors, noise
         self._days, self._seen = cross_patterns(patterns[0], patterns[2], _PATTERNS, generator)
+        self._seen = cut_patterns(self._days, self._seen, generator)
+        if n_seasons == 2:
+            self._patterns = split_at_valleys(*patterns, module.smallest_amplitude)
 
     def fit(self):
         """See :meth:`AutoEncoderTraining.run`."""

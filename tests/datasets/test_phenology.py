@@ -45,6 +45,27 @@ def test_own_priors():
     assert 100 <= y[:, 2].min() < y[:, 2].max() <= 110
 
 
+def test_two_seasons():
+    X, y = make_phenology(500, n_seasons=2, noise=0.0, gaps=0.0, random_state=0)
+    assert y.shape == (500, 12)
+    np.testing.assert_array_equal(y[:, 0], y[:, 6])
+    assert (y[:, [1, 7]] <= 1).all()
+    assert (np.diff(y[:, [2, 3, 4, 5, 8, 9, 10, 11]]) >= 0).all()
+    # Between them the index is near its minimum if they are apart.
+    apart = y[:, 8] - y[:, 5] > 40
+    middle = np.abs(X[..., 0] - (y[:, 5:6] + y[:, 8:9]) / 2).argmin(1)
+    excess = (X[np.arange(500), middle, 1] - y[:, 0]) / (y[:, [1, 7]].max(1) - y[:, 0])
+    assert (excess[apart] < 0.2).all()
+    long = {
+        "start_of_season": (0, 1),
+        "growth": (109, 110),
+        "plateau": (139, 140),
+        "decline": (129, 130),
+    }
+    with pytest.raises(ValueError, match="no two seasons of a year that follow"):
+        make_phenology(5, n_seasons=2, priors=long)
+
+
 def test_seeds():
     first, again = (make_phenology(20, random_state=3) for _ in range(2))
     for a, b in zip(first, again, strict=True):
@@ -70,6 +91,7 @@ def test_global_generators_are_left_alone(random_state):
         ({"n_dates": 1}, "'n_dates' parameter of make_phenology"),
         ({"gaps": 1.1}, "'gaps' parameter of make_phenology"),
         ({"noise": -0.1}, "'noise' parameter of make_phenology"),
+        ({"n_seasons": 3}, "'n_seasons' parameter of make_phenology"),
         ({"priors": "broad"}, "'priors' parameter of make_phenology"),
         ({"priors": {"peak": (0, 1)}}, r"priors must be among .* \['peak'\]"),
         ({"random_state": "seed"}, "'random_state' parameter of make_phenology"),

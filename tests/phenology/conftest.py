@@ -1,3 +1,4 @@
+import pickle
 from copy import deepcopy
 
 import pytest
@@ -23,6 +24,19 @@ def trained(data):
 def fitted(trained):
     """Copy that a test may change."""
     return deepcopy(trained)
+
+
+@pytest.fixture(scope="session")
+def like_trained(trained):
+    """Return a function that makes estimators with other seasons and the weights of `trained`."""
+
+    def make_like(X, **kwargs):
+        settings = {**TRAINED, "pretrain_iter": 1, **kwargs}
+        model = PhenologyVAERegressor(**settings).fit(X)
+        model.state_ = trained.state_
+        return pickle.loads(pickle.dumps(model))
+
+    return make_like
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
 """PhenologyVAERegressor keeps to the contract of the regressors."""
 
+import pickle
+
 import numpy as np
 import regressor_contracts as contracts
-from seasons import NAMES, NAN, make, results
+from seasons import NAMES, NAN, make, make_doubles, make_flat, results
 
 from sklearn_sits.phenology.posterior import SeasonPosterior
 from sklearn_sits.phenology.training import SeasonTraining
@@ -18,6 +20,8 @@ class Case:
         {"n_hidden": 5, "n_blocks": 0},
         {"channel": 2},
         {"season_start": 100.0},
+        {"n_years": 2},
+        {"n_seasons": 2},
         {"priors": {"start_of_season": (100.0, 110.0)}},
     )
     skops_types = ("sklearn_sits.PhenologyVAERegressor",)
@@ -30,6 +34,13 @@ class Case:
 
     def results(self, model, X):
         return results(model, X)
+
+    def cases(self, trained, X):
+        """One season a year, and two, of which each series has none, one or both."""
+        double = make(n_seasons=2, n_hidden=32, season_start=0).fit(X)
+        double.state_ = trained.state_
+        several = np.concatenate([X[:60], make_doubles(60, gaps=0.4)[0], make_flat(10)])
+        return [(trained, X), (pickle.loads(pickle.dumps(double)), several)]
 
     def pad(self, model, X):
         padding = np.full((len(X), 3, 2), NAN)

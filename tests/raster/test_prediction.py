@@ -260,6 +260,21 @@ def test_phenology(cube):
     np.testing.assert_array_equal(start, seasons.sel(target="start_of_season"))
     with pytest.raises(ValueError, match="8 of 8 dates of cube lie outside"):
         predict_raster(model, index)
+    flags = predict_raster(model, index, method="quality", origin=ORIGIN)
+    assert (flags.dims, flags.dtype.kind) == (("y", "x"), "i")
+    np.testing.assert_array_equal(flags, model.quality(X).reshape(SHAPE))
+
+
+def test_two_seasons(cube):
+    index = cube.isel(band=[0]).fillna(0.5)
+    X = pack_cube(index, origin=ORIGIN)
+    settings = {"n_hidden": 8, "pretrain_iter": 5, "random_state": 0, "device": "cpu"}
+    model = PhenologyVAERegressor(n_seasons=2, **settings).fit(X)
+    seasons = predict_raster(model, index, origin=ORIGIN)
+    assert seasons.target.values.tolist() == model.get_feature_names_out().tolist()
+    np.testing.assert_allclose(seasons, model.predict(X).T.reshape(12, *SHAPE), rtol=1e-6)
+    flags = predict_raster(model, index, method="quality", origin=ORIGIN)
+    assert flags.dims == ("feature", "y", "x")
 
 
 def test_any_estimator(cube, options, X, y):
