@@ -62,8 +62,9 @@ class MTANMLPClassifier(BaseMTANClassifier):
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
         probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more. Up to 1500
-        series, "auto" also gives half of the votes of an :class:`MTANSVGPClassifier` to a
-        Gaussian process on the interpolated series.
+        series, "auto" also averages the members of an :class:`MTANSVGPClassifier` with a
+        Gaussian process on the interpolated series. It has half of the votes up to 300 series,
+        and fewer with more.
     max_iter : int or "auto", default="auto"
         Number of epochs. "auto" makes 15, or more if these are fewer than 200 training steps,
         150 with `encoder`.
@@ -211,8 +212,9 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
         probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more. Up to 1500
-        series, "auto" also gives half of the votes of an :class:`MTANSVGPClassifier` to a
-        Gaussian process on the interpolated series.
+        series, "auto" also averages the members of an :class:`MTANSVGPClassifier` with a
+        Gaussian process on the interpolated series. It has half of the votes up to 300 series,
+        and fewer with more.
     n_inducing : int, default=50
         Number of inducing points per latent process, at most the number of series.
     n_mc_samples : int, default=4

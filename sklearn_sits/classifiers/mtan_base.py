@@ -29,8 +29,8 @@ _FEW_SERIES, _MEMBERS_OF_FEW = 1500, 3
 # Series up to which the processes on fixed features keep their votes, and the inducing points that
 # they have at most.
 _KERNEL_SERIES, _KERNEL_INDUCING = 1500, 512
-# Votes of the process on the series without an encoder.
-_SERIES_SHARE = 0.5
+# Series up to which the process on the series has half of the votes without an encoder.
+_HALF_SERIES = 300
 # Series whose held-out predictions decide on the votes.
 _STACKED_SERIES = 500
 # Series that are compared with those of the encoder.
@@ -89,8 +89,9 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
     n_members : int or "auto", default="auto"
         Number of models that are trained side by side on the same batches, and whose
         probabilities are averaged. "auto" is 3 up to 1500 series and 1 with more. Up to 1500
-        series, "auto" also gives half of the votes of an :class:`MTANSVGPClassifier` to a
-        Gaussian process on the interpolated series.
+        series, "auto" also averages the members of an :class:`MTANSVGPClassifier` with a
+        Gaussian process on the interpolated series. It has half of the votes up to 300 series,
+        and fewer with more.
     max_iter : int or "auto", default="auto"
         Number of epochs. "auto" makes 15, or more if these are fewer than 200 training steps,
         150 with `encoder`.
@@ -338,9 +339,9 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
 
     def _share_votes(self, head, parts, labels, weight, generator):
         """Set the votes of the processes on fixed features, those of members are equal."""
-        few = min(1.0, _KERNEL_SERIES / self._training_weight)
-        shares = [_SERIES_SHARE * few]
+        shares = [0.5 * min(1.0, _HALF_SERIES / self._training_weight)]
         if self._has_encoder:
+            few = min(1.0, _KERNEL_SERIES / self._training_weight)
             chosen = torch.randperm(len(labels), generator=generator)[:_STACKED_SERIES]
             labels, weight = labels[chosen], weight[chosen]
             fold = draw_folds(labels, generator)

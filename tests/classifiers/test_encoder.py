@@ -276,6 +276,8 @@ def test_process_on_the_series_joins_the_members_of_few_series(data):
     X, y = data
     clf = make(n_members="auto").fit(X, y)
     assert_allclose(clf.state_["head.share"], [1 / 6] * 3 + [1 / 2])
+    many = make(n_members="auto").fit(X, y, sample_weight=np.full(90, 10.0))
+    assert_allclose(many.state_["head.share"][-1], 150 / 900)
     # The representation is that of the members.
     assert clf.transform(X).shape == (90, 3 * 32)
     series = clf._module.representation.fixed
