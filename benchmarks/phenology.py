@@ -125,7 +125,7 @@ def fmt(values, digits):
     values = np.atleast_2d(values)
     mean, std = values.mean(0), values.std(0)
     return [
-        f"{m:.{d}f}" + f" ± {s:.{d}f}" * (len(values) > 1)
+        "-" if np.isnan(m) else f"{m:.{d}f}" + f" ± {s:.{d}f}" * (len(values) > 1)
         for m, s, d in zip(mean, std, digits, strict=True)
     ]
 
