@@ -7,7 +7,7 @@ from sklearn_sits.physics import VARIABLES
 
 NAN = np.nan
 BANDS = ["B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"]
-TRAITS = [variable.name for variable in VARIABLES] + ["CCC", "CWC", "CDMC"]
+TRAITS = [variable.name for variable in VARIABLES] + ["CCC", "CWC", "CDMC", "fAPAR", "fCover"]
 OBJECTIVES = ["hybrid", "self-supervised", "simulations"]
 TINY = {
     "n_hidden": 32,

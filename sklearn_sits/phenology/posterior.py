@@ -44,12 +44,12 @@ class SeasonPosterior(Posterior):
         loc, scale = self.latents.loc, self.latents.scale
         return self._to_dates(latent_quantiles(loc, scale, levels.to(loc)))[..., columns]
 
-    def draw(self, normal):
+    def draw(self, normal, columns):
         """See :class:`Posterior`. Dates ascend, and the minimum is not above the maximum."""
         latents = self.latents
         factor = dependence(latents.covariance)
         draws = sample_dependent(latents.loc, latents.scale, factor, normal.transpose(0, 1))
-        return self._to_dates(draws).transpose(0, 1)
+        return self._to_dates(draws).transpose(0, 1)[..., columns]
 
     def decode(self, days):
         """Compute the vegetation index of the mean parameters.

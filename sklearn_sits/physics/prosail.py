@@ -88,7 +88,7 @@ class Prosail(RadiativeTransferModel):
     geometry = GEOMETRY
     # Sun zenith, view zenith and relative azimuth of a usual acquisition, in degrees.
     nominal_geometry = (35.0, 5.0, 90.0)
-    derived = tuple(DERIVED_TRAITS[name] for name in ("CCC", "CWC", "CDMC"))
+    derived = tuple(DERIVED_TRAITS.values())
     regularised = ("LAI",)
     # The other variables belong to the species and the soil.
     seasonal = ("Cab", "Car", "Cbrown", "Cw", "LAI")

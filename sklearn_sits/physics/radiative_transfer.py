@@ -188,5 +188,28 @@ class RadiativeTransferModel(nn.Module, ABC):
         -------
         Tensor of shape (..., n_variables + n_derived)
         """
-        traits = [trait.compute(self, variables, geometry) for trait in self.derived]
-        return torch.cat([variables, *(trait.unsqueeze(-1) for trait in traits)], dim=-1)
+        columns = list(range(len(self.variables) + len(self.derived)))
+        return self.compute_traits(variables, geometry, columns)
+
+    def compute_traits(self, variables: Tensor, geometry: Tensor, columns: list[int]) -> Tensor:
+        """Compute some of the variables and derived traits.
+
+        Parameters
+        ----------
+        variables : Tensor of shape (..., n_variables)
+            In the order and units of `variables`.
+        geometry : Tensor of shape (..., n_geometry)
+            In the order and units of `geometry`.
+        columns : list of int
+            Positions among the variables and then the derived traits. Others are not computed.
+
+        Returns
+        -------
+        Tensor of shape (..., n_columns)
+        """
+        n = len(self.variables)
+        traits = [
+            variables[..., j] if j < n else self.derived[j - n].compute(self, variables, geometry)
+            for j in columns
+        ]
+        return torch.stack(traits, dim=-1)

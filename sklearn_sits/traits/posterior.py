@@ -125,8 +125,9 @@ class TraitPosterior(Posterior):
         distance = latent_quantiles(loc, scale, levels.to(loc.device)) - median
         return self._to_units((median + self._factor(columns) * distance).clamp(0, 1), columns)
 
-    def draw(self, normal):
+    def draw(self, normal, columns):
         """See :class:`Posterior`. The variables depend on one another by a normal copula."""
         levels = torch.special.ndtr(normal @ self.module.copula_factor.to(normal).mT)
         variables = self.quantiles(levels.transpose(0, 1), list(range(self.n_variables)))
-        return self.decoder.append_derived(variables.transpose(0, 1), self.geometry.unsqueeze(1))
+        geometry = self.geometry.unsqueeze(1)
+        return self.decoder.compute_traits(variables.transpose(0, 1), geometry, columns)

@@ -52,10 +52,11 @@ class ProsailVAERegressor(BaseVAERegressor):
     Parameters
     ----------
     targets : str or sequence of str, default="LAI"
-        Traits that `predict` returns, or "all" of them: N, Cab, Car, Cbrown, Cw, Cm, LAI, ALA,
-        hspot, psoil, rsoil in the units of `sklearn_sits.physics.VARIABLES`, and per ground area
-        chlorophyll CCC = LAI Cab (µg/cm²), water CWC = LAI Cw and dry matter CDMC = LAI Cm
-        (g/cm²).
+        Traits that `predict` returns, or "all" of them: the variables N, Cab, Car, Cbrown, Cw, Cm,
+        LAI, ALA, hspot, psoil and rsoil in the units of `sklearn_sits.physics.VARIABLES`; per
+        ground area chlorophyll CCC = LAI Cab (µg/cm², 100 of which are 1 g/m²), water
+        CWC = LAI Cw and dry matter CDMC = LAI Cm (g/cm²); and the fractions fAPAR and fCover. See
+        the notes for their definitions.
     sensor : str, Sensor or None, default="Sentinel-2A"
         Sensor of the reflectances. None takes any number of bands, evenly spaced over 400-2500 nm,
         without angles: for trials only.
@@ -142,6 +143,17 @@ class ProsailVAERegressor(BaseVAERegressor):
     X has shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3): reflectances in
     0-1 in the order of the bands, then sun zenith, view zenith and relative azimuth in degrees.
     Series have the date in front. Predictions have the precision of X.
+
+    LAI is the one-sided area of all leaves, green and brown, per area of ground. PROSAIL places
+    the leaves at random, so that it is the effective LAI: that of the random leaves through which
+    as much light would pass. Where leaves are clumped in rows or crowns, the true LAI is larger.
+    Stems and ears count as leaves. Cbrown tells how brown the leaves are, on a scale without unit:
+    zero for green leaves, and about one for withered ones. fAPAR is the share of the
+    photosynthetically active sunlight (400-700 nm) that all leaves absorb, green and brown, out of
+    a direct beam at the sun zenith of the spectrum (black sky, at the time of the image). It
+    includes light that the soil sends back. fCover is the share of the ground that leaves hide
+    from a view straight down. A date of a series without a spectrum takes the sun of the nearest
+    date that has one.
 
     The predicted distributions are widened in three steps, none of which uses labels. First, to
     their width before the encoder saw X, if that was larger: fitting the spectra makes the

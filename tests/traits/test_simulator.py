@@ -23,7 +23,7 @@ def simulator(decoder):
 
 def test_shapes_and_bounds(simulator):
     traits, geometry, spectra = simulator.draw(500, None, generator())
-    assert traits.shape == (500, 14)
+    assert traits.shape == (500, 16)
     assert geometry.shape == (500, 3)
     assert spectra.shape == (500, 3)
     assert {part.dtype for part in (traits, geometry, spectra)} == {torch.float32}
