@@ -14,7 +14,6 @@ from sklearn_sits.physics import (
     VARIABLES,
     Prosail,
     Sensor,
-    sample_geometry,
     sample_variables,
 )
 
@@ -54,7 +53,7 @@ def make_prosail(
     """Simulate the reflectances of canopies with known traits by PROSAIL.
 
     The leaf, canopy and soil variables follow the distributions in [1]_, without the soils that
-    would reflect more light than they receive. The sun and view angles are those of Sentinel-2. A
+    would reflect more light than they receive. The sun and view angles are those of the sensor. A
     regression can train on these data without any field measurement.
 
     Parameters
@@ -130,7 +129,7 @@ def make_prosail(
     canopy = sample_variables(
         n_samples, priors, codistribution=codistribution, max_soil=1.0, generator=generator
     )
-    geometry = sample_geometry(n_samples, generator)
+    geometry = model.sample_geometry(n_samples, generator)
     with torch.no_grad():
         X = torch.cat([model(canopy, geometry), geometry], dim=1).numpy()
         y = [

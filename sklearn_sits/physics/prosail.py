@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits.physics.canopy_types import CANOPY_TYPES, MIXTURE
 from sklearn_sits.physics.checks import check_degrees, check_values
 from sklearn_sits.physics.leaf_angles import campbell
 from sklearn_sits.physics.prospect import Prospect, leaf_tables
@@ -85,6 +86,8 @@ class Prosail(RadiativeTransferModel):
 
     variables = VARIABLES
     priors = SIMULATION_PRIORS
+    canopy_types = CANOPY_TYPES
+    mixture = MIXTURE
     geometry = GEOMETRY
     # Sun zenith, view zenith and relative azimuth of a usual acquisition, in degrees.
     nominal_geometry = (35.0, 5.0, 90.0)
@@ -239,8 +242,8 @@ class Prosail(RadiativeTransferModel):
         return sample_variables(n, priors, max_soil=1.0, generator=generator)
 
     def sample_geometry(self, n, generator=None):
-        """See :func:`~sklearn_sits.physics.sample_geometry`."""
-        return sample_geometry(n, generator)
+        """Draw angles of the sensor, see :func:`~sklearn_sits.physics.sample_geometry`."""
+        return sample_geometry(n, generator, self.sensor.name)
 
     def _bands(self, variables, geometry):
         return self._at_nodes(variables, geometry) @ self._weights.to(variables)

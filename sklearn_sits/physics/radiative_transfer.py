@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -28,6 +29,11 @@ class RadiativeTransferModel(nn.Module, ABC):
         Inputs that an encoder infers.
     priors : mapping of str to Prior
         Distribution of each variable, by name.
+    canopy_types : mapping of str to mapping of str to Prior
+        Other distributions of all variables, by the name of a type of canopy. Empty by default.
+    mixture : tuple of str
+        Types of canopy that have an equal share where the type is not known. Empty by default,
+        which stands for `priors`.
     bands : tuple of str
         Names of the bands.
     geometry : tuple of Variable
@@ -62,6 +68,8 @@ class RadiativeTransferModel(nn.Module, ABC):
 
     variables: tuple[Variable, ...]
     priors: Mapping[str, Prior]
+    canopy_types: Mapping[str, Mapping[str, Prior]] = MappingProxyType({})
+    mixture: tuple[str, ...] = ()
     bands: tuple[str, ...]
     geometry: tuple[Variable, ...] = ()
     nominal_geometry: tuple[float, ...] = ()

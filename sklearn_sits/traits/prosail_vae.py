@@ -20,7 +20,7 @@ from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
 from sklearn_sits.traits.calibration import calibrate_encoder
 from sklearn_sits.traits.posterior import TraitPosterior
-from sklearn_sits.traits.priors import check_priors
+from sklearn_sits.traits.priors import check_geometry, list_priors
 from sklearn_sits.traits.reflectances import check_reflectances, evenly_spaced_sensor
 from sklearn_sits.traits.simulator import Simulator
 from sklearn_sits.traits.time_series import SeriesPosterior, find_time_scale
@@ -72,9 +72,20 @@ class ProsailVAERegressor(BaseVAERegressor):
         MLP-Reg of [1]_. "self-supervised" starts from that and then maximises the likelihood of
         the spectra in X under the spread of the reconstructions, with `kl_weight` times the
         divergence of LAI from its bounds: the objective of [1]_. "hybrid" keeps both.
-    priors : "paper" or mapping of str to Prior or (float, float), default="paper"
-        Distributions of the simulations, whose bounds are those of the traits. A mapping replaces
-        the variables that it names; two bounds are a uniform distribution.
+    priors : str, sequence of str or mapping of str to Prior or (float, float), default="mixed"
+        Distributions of the simulations, whose bounds are those of the traits. A name stands for a
+        type of canopy in `sklearn_sits.physics.CANOPY_TYPES`: "crops", "cereals", "broad-leaved",
+        "forest", "dry" or "wide". Of several names each gets an equal share of the simulations.
+        "mixed" is a mixture for places of which nothing is known: crops and forest (2/7 each),
+        cereals, broad-leaved and dry canopies (1/7 each). "paper" are the priors of [1]_. A
+        mapping replaces the variables that it names in those; two bounds are a uniform
+        distribution.
+    geometry : "sensor", "X" or mapping of str to (float, float), default="sensor"
+        Angles of the simulations. "sensor" draws them from the range of the sensor, see
+        :meth:`~sklearn_sits.physics.Prosail.sample_geometry`. A mapping gives the bounds of
+        "sun zenith", "view zenith" or "relative azimuth" in degrees, in place of that range. With
+        "X", half of the simulations take angles of X; without it they do so if the objective uses
+        X.
     n_simulations : int, default=100000
         Number of simulations.
     noise : float, default=0.01
@@ -194,7 +205,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         "sensor": [str, Sensor, None],
         "bands": ["array-like", None],
         "decoder": [RadiativeTransferModel, None],
-        "priors": [StrOptions({"paper"}), Mapping],
+        "priors": [str, "array-like", Mapping],
+        "geometry": [StrOptions({"sensor", "X"}), Mapping],
         "n_simulations": [NumberInterval(Integral, 100, None, closed="left")],
         "noise": [NumberInterval(Real, 0, None, closed="left")],
         "excluded_bands": [StrOptions({"auto"}), "array-like"],
@@ -210,7 +222,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         bands=None,
         decoder=None,
         objective="hybrid",
-        priors="paper",
+        priors="mixed",
+        geometry="sensor",
         n_simulations=100_000,
         noise=0.01,
         n_hidden=64,
@@ -234,6 +247,7 @@ class ProsailVAERegressor(BaseVAERegressor):
         self.decoder = decoder
         self.objective = objective
         self.priors = priors
+        self.geometry = geometry
         self.n_simulations = n_simulations
         self.noise = noise
         self.n_hidden = n_hidden
@@ -284,14 +298,14 @@ class ProsailVAERegressor(BaseVAERegressor):
             *observed,
             is_reconstructed=is_reconstructed,
             n_simulations=int(self.n_simulations),
+            uses_angles=self._has_angles and (self._uses_observations or self.geometry == "X"),
             settings=self._list_settings(),
             generator=generator,
             device=device,
         )
         self.history_ = training.fit()
         self.n_iter_ = self.history_[-1]["step"]
-        known_angles = observed[1] if self._has_angles and self._uses_observations else None
-        calibrate_encoder(module, simulator, known_angles, generator)
+        calibrate_encoder(module, simulator, training.known_angles, generator)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
         misfit = self._apply(
@@ -315,7 +329,11 @@ class ProsailVAERegressor(BaseVAERegressor):
         self._module_params = {"n_hidden": parameters.n_hidden, "n_blocks": parameters.n_blocks}
         self._quadrature = self.quadrature
         simulator = Simulator(
-            decoder, check_priors(self.priors, decoder), self.noise, self._has_angles
+            decoder,
+            list_priors(self.priors, decoder),
+            self.noise,
+            self._has_angles,
+            check_geometry(self.geometry, decoder),
         )
         self._lowest, self._highest = (bound.numpy() for bound in simulator.bounds())
         self.units_, self.date_range_ = decoder.units, None

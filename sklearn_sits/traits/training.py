@@ -33,8 +33,15 @@ class TraitTraining(AutoEncoderTraining):
         Bands that have to be reconstructed.
     n_simulations : int
         Number of simulations.
+    uses_angles : bool
+        Whether half of the simulations take angles of the observed spectra.
     settings, generator, device
         See :class:`AutoEncoderTraining`.
+
+    Attributes
+    ----------
+    known_angles : tensor of shape (n, n_angles) or None
+        Angles that half of the simulations take.
     """
 
     observed_rate = 1 / 6
@@ -48,14 +55,15 @@ class TraitTraining(AutoEncoderTraining):
         *,
         is_reconstructed,
         n_simulations,
+        uses_angles,
         settings,
         generator,
         device,
     ):
         super().__init__(module, settings, generator, device)
         self.simulator, decoder = simulator, simulator.decoder
-        known = angles if settings.uses_observations else None
-        traits, geometry, clean = simulator.draw(n_simulations, known, generator)
+        self.known_angles = angles if uses_angles else None
+        traits, geometry, clean = simulator.draw(n_simulations, self.known_angles, generator)
         n_angles = simulator.n_angles
         self._inputs = torch.cat([clean, torch.cos(torch.deg2rad(geometry[:, :n_angles]))], dim=1)
         self._low, self._high = (bound.to(device) for bound in simulator.bounds())

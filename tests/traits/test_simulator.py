@@ -18,7 +18,7 @@ def decoder():
 
 @pytest.fixture
 def simulator(decoder):
-    return Simulator(decoder, Prosail.priors, 0.01, has_angles=True)
+    return Simulator(decoder, [Prosail.priors], 0.01, has_angles=True)
 
 
 def test_shapes_and_bounds(simulator):
@@ -37,7 +37,7 @@ def test_shapes_and_bounds(simulator):
 
 def test_bounds_follow_the_priors(decoder):
     priors = Prosail.priors | {"LAI": Prior.uniform(1.0, 2.0), "Cab": Prior.uniform(30.0, 40.0)}
-    simulator = Simulator(decoder, priors, 0.01, has_angles=True)
+    simulator = Simulator(decoder, [priors], 0.01, has_angles=True)
     traits, *_ = simulator.draw(500, None, generator())
     low, high = simulator.bounds()
     assert (low[6], high[6], low[11], high[11]) == (1.0, 2.0, 30.0, 80.0)
@@ -61,7 +61,7 @@ def test_half_of_the_draws_take_known_angles(simulator):
 
 
 def test_nominal_angles(decoder):
-    simulator = Simulator(decoder, Prosail.priors, 0.01, has_angles=False)
+    simulator = Simulator(decoder, [Prosail.priors], 0.01, has_angles=False)
     assert simulator.n_angles == 0
     _, geometry, _ = simulator.draw(20, None, generator())
     assert (geometry == torch.tensor([35.0, 5.0, 90.0])).all()
