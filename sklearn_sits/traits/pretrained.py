@@ -6,17 +6,23 @@ from typing import NamedTuple
 import numpy as np
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits.physics import SENSORS, Sensor
 from sklearn_sits.traits.prosail_vae import ProsailVAERegressor
 
 __all__ = ["load_prosail_vae"]
 
-_ALL = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
-_BAND_SETS = (_ALL, ("B2", "B3", "B4", "B8"), ("B3", "B4", "B8A", "B11"))
+# Bands of Sentinel-2 beside those that look at the land surface, all of them: the 10 m bands, some
+# for water, and those of the biophysical processor of SNAP.
+_SENTINEL2_BANDS = (
+    ("B2", "B3", "B4", "B8"),
+    ("B3", "B4", "B8A", "B11"),
+    ("B3", "B4", "B5", "B6", "B7", "B8A", "B11", "B12"),
+)
 # How the weights were made.
 _PARAMETERS = {
     "objective": "simulations",
-    "n_simulations": 300_000,
-    "pretrain_iter": 15_000,
+    "n_simulations": 200_000,
+    "pretrain_iter": 8_000,
     "random_state": 0,
 }
 
@@ -28,17 +34,17 @@ class TrainedSensor(NamedTuple):
     ----------
     sensor : str
         Name of the sensor.
-    bands : tuple of str
-        Its bands.
+    bands : tuple of str or None
+        Its bands. None for all that look at the land surface.
     """
 
     sensor: str
-    bands: tuple
+    bands: tuple | None
 
     @property
     def file_name(self):
         """Name of the file of weights."""
-        return "-".join([self.sensor, *([] if self.bands == _ALL else self.bands)]) + ".npz"
+        return "-".join([self.sensor, *(self.bands or ())]) + ".npz"
 
     def make_model(self):
         """Make the estimator whose fit gives the weights.
@@ -48,11 +54,14 @@ class TrainedSensor(NamedTuple):
         model : ProsailVAERegressor
             Not fitted.
         """
-        bands = None if self.bands == _ALL else self.bands
-        return ProsailVAERegressor(sensor=self.sensor, bands=bands, **_PARAMETERS)
+        return ProsailVAERegressor(sensor=self.sensor, bands=self.bands, **_PARAMETERS)
 
 
-SHIPPED = tuple(TrainedSensor(f"Sentinel-2{unit}", bands) for unit in "AB" for bands in _BAND_SETS)
+SHIPPED = tuple(
+    TrainedSensor(sensor, bands)
+    for sensor in SENSORS
+    for bands in (None, *(_SENTINEL2_BANDS if sensor.startswith("Sentinel-2") else ()))
+)
 
 
 @set_module("sklearn_sits")
@@ -65,10 +74,12 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
 
     Parameters
     ----------
-    sensor : {"Sentinel-2A", "Sentinel-2B"}, default="Sentinel-2A"
-        Sensor of the reflectances.
+    sensor : str, default="Sentinel-2A"
+        Sensor of the reflectances, one of `sklearn_sits.physics.SENSORS`.
     bands : sequence of str or None, default=None
-        B2 B3 B4 B8 (10 m), B3 B4 B8A B11, or None for all ten that look at the land surface.
+        None for all bands that look at the land surface, which are ten of Sentinel-2 and B1 to B7
+        of Landsat and MODIS. For Sentinel-2 also B2 B3 B4 B8 (10 m), B3 B4 B8A B11, or
+        B3 B4 B5 B6 B7 B8A B11 B12 (those of SNAP's biophysical processor).
     targets : str or sequence of str, default="LAI"
         Traits that `predict` returns, see :class:`ProsailVAERegressor`.
     time_scale : float or None, default=None
@@ -93,13 +104,17 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     >>> bool(load_prosail_vae().score(X, y[:, 0]) > 0.7)
     True
     """
-    trained = TrainedSensor(sensor, _ALL if bands is None else tuple(bands))
+    if bands is not None:
+        bands = tuple(bands)
+        if sensor in SENSORS and bands == Sensor.load(sensor).bands:
+            bands = None
+    trained = TrainedSensor(sensor, bands)
     if trained not in SHIPPED:
+        wanted = "" if bands is None else f"the bands {' '.join(bands)} of "
+        known = "; ".join(f"{name} {' '.join(some or ['(all)'])}" for name, some in SHIPPED)
         raise ValueError(
-            f"There are no weights for the bands {' '.join(trained.bands)} of {sensor!r}. "
-            "There are: "
-            + "; ".join(f"{name} {' '.join(others)}" for name, others in SHIPPED)
-            + "."
+            f"There are no weights for {wanted}{sensor!r}. There are: {known}. For others, fit "
+            "ProsailVAERegressor(sensor=..., bands=..., objective='simulations')."
         )
     with files("sklearn_sits.traits").joinpath("weights", trained.file_name).open("rb") as file:
         with np.load(file, allow_pickle=False) as arrays:
