@@ -286,7 +286,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         if not complete.any():
             raise ValueError("X has no spectrum without NaN.")
         random_state = check_random_state(self.random_state)
-        generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
+        training_seed, calibration_seed = random_state.randint(2**31 - 1, size=2)
+        generator = torch.Generator().manual_seed(int(training_seed))
         module = self._build_module()
         observed = [
             torch.from_numpy(values[complete]).float()
@@ -305,6 +306,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         )
         self.history_ = training.fit()
         self.n_iter_ = self.history_[-1]["step"]
+        # Numbers of its own, so that it does not depend on the length of the training.
+        generator = torch.Generator().manual_seed(int(calibration_seed))
         calibrate_encoder(module, simulator, training.known_angles, generator)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
