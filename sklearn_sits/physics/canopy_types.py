@@ -1,8 +1,10 @@
 """Distributions of the variables of PROSAIL in types of canopies, in one table."""
 
+import torch
+
 from sklearn_sits.physics.variables import SIMULATION_PRIORS, Prior
 
-__all__ = ["CANOPY_TYPES", "MIXTURE"]
+__all__ = ["CANOPY_TYPES", "MIXTURE", "sample_mixture"]
 
 # The bounds of the paper do not narrow here as the LAI grows: dense canopies may be pale, and have
 # any leaf angle. Leaves may be paler than in the paper. Brown pigments are left to the types that
@@ -65,3 +67,28 @@ CANOPY_TYPES = {
 # Of a place of which nothing is known: herbs of any kind, upright and flat ones, trees twice, and
 # withered canopies. Each name has an equal share.
 MIXTURE = ("crops", "crops", "cereals", "broad-leaved", "forest", "forest", "dry")
+
+
+def sample_mixture(sample, n, tables, generator=None):
+    """Draw variables from several distributions, in equal shares and any order.
+
+    Parameters
+    ----------
+    sample : callable
+        From a number of draws and a table of priors to a tensor (n, n_variables).
+    n : int
+        Number of draws.
+    tables : list of mapping of str to Prior
+        Distributions.
+    generator : torch.Generator, default=None
+        Source of random numbers.
+
+    Returns
+    -------
+    Tensor of shape (n, n_variables)
+    """
+    k = len(tables)
+    parts = [sample(n // k + (i < n % k), table) for i, table in enumerate(tables)]
+    if k == 1:
+        return parts[0]
+    return torch.cat(parts)[torch.randperm(n, generator=generator)]

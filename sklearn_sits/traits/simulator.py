@@ -2,6 +2,8 @@
 
 import torch
 
+from sklearn_sits.physics.canopy_types import sample_mixture
+
 __all__ = ["Simulator"]
 
 # How far seasonal variables go in some weeks towards an independent draw. A guess: it sets the
@@ -105,14 +107,10 @@ class Simulator:
         return self._decode(variables, None, generator)
 
     def _draw_variables(self, n, generator):
-        k = len(self.priors)
-        parts = [
-            self.decoder.sample_variables(n // k + (i < n % k), table, generator=generator)
-            for i, table in enumerate(self.priors)
-        ]
-        if k == 1:
-            return parts[0].float()
-        return torch.cat(parts)[torch.randperm(n, generator=generator)].float()
+        def sample(count, table):
+            return self.decoder.sample_variables(count, table, generator=generator)
+
+        return sample_mixture(sample, n, self.priors, generator).float()
 
     def _draw_geometry(self, n, generator):
         geometry = self.decoder.sample_geometry(n, generator)
