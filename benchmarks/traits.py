@@ -31,7 +31,7 @@ from sklearn_sits.physics import (
     sample_geometry,
     sample_variables,
 )
-from sklearn_sits.traits.pretrained import SHIPPED as SHIPPED_SENSORS
+from sklearn_sits.traits.shipped import SHIPPED as SHIPPED_SENSORS
 
 TARGETS = [variable.name for variable in VARIABLES] + list(DERIVED_TRAITS)
 OBJECTIVES = ["hybrid", "simulations", "self-supervised"]

@@ -64,9 +64,9 @@ CANOPY_TYPES = {
         Cm=(0.005, 0.005, 0.001, 0.02),
     ),
 }
-# Of a place of which nothing is known: herbs of any kind, upright and flat ones, trees twice, and
-# withered canopies. Each name has an equal share.
-MIXTURE = ("crops", "crops", "cereals", "broad-leaved", "forest", "forest", "dry")
+# Of a place of which nothing is known: herbs of any kind and trees, two parts each, and a part each
+# of flat leaves, of extreme leaves and of withered canopies. Each name has an equal share.
+MIXTURE = ("crops", "crops", "forest", "forest", "broad-leaved", "wide", "dry")
 
 
 def sample_mixture(sample, n, tables, generator=None):

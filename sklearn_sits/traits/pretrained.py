@@ -1,67 +1,29 @@
 """Trait retrieval that is ready to use."""
 
-from importlib.resources import files
-from typing import NamedTuple
-
-import numpy as np
-
 from sklearn_sits._module_names import set_module
-from sklearn_sits.physics import SENSORS, Sensor
 from sklearn_sits.traits.prosail_vae import ProsailVAERegressor
+from sklearn_sits.traits.shipped import SHIPPED, TrainedSensor, read_state
 
-__all__ = ["load_prosail_vae"]
+__all__ = ["load_prosail_vae", "make_model"]
 
-# Bands of Sentinel-2 beside those that look at the land surface, all of them: the 10 m bands, some
-# for water, and those of the biophysical processor of SNAP.
-_SENTINEL2_BANDS = (
-    ("B2", "B3", "B4", "B8"),
-    ("B3", "B4", "B8A", "B11"),
-    ("B3", "B4", "B5", "B6", "B7", "B8A", "B11", "B12"),
-)
 # How the weights were made.
-_PARAMETERS = {
-    "objective": "simulations",
-    "n_simulations": 200_000,
-    "pretrain_iter": 8_000,
-    "random_state": 0,
-}
+_PARAMETERS = {"objective": "simulations", "random_state": 0}
 
 
-class TrainedSensor(NamedTuple):
-    """A sensor and its bands, with weights in a file of the package.
+def make_model(trained):
+    """Make the estimator whose fit gives the weights.
 
     Parameters
     ----------
-    sensor : str
-        Name of the sensor.
-    bands : tuple of str or None
-        Its bands. None for all that look at the land surface.
+    trained : TrainedSensor
+        Sensor and bands.
+
+    Returns
+    -------
+    model : ProsailVAERegressor
+        Not fitted.
     """
-
-    sensor: str
-    bands: tuple | None
-
-    @property
-    def file_name(self):
-        """Name of the file of weights."""
-        return "-".join([self.sensor, *(self.bands or ())]) + ".npz"
-
-    def make_model(self):
-        """Make the estimator whose fit gives the weights.
-
-        Returns
-        -------
-        model : ProsailVAERegressor
-            Not fitted.
-        """
-        return ProsailVAERegressor(sensor=self.sensor, bands=self.bands, **_PARAMETERS)
-
-
-SHIPPED = tuple(
-    TrainedSensor(sensor, bands)
-    for sensor in SENSORS
-    for bands in (None, *(_SENTINEL2_BANDS if sensor.startswith("Sentinel-2") else ()))
-)
+    return ProsailVAERegressor(sensor=trained.sensor, bands=trained.bands, **_PARAMETERS)
 
 
 @set_module("sklearn_sits")
@@ -104,20 +66,13 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     >>> bool(load_prosail_vae().score(X, y[:, 0]) > 0.7)
     True
     """
-    if bands is not None:
-        bands = tuple(bands)
-        if sensor in SENSORS and bands == Sensor.load(sensor).bands:
-            bands = None
-    trained = TrainedSensor(sensor, bands)
-    if trained not in SHIPPED:
+    trained = TrainedSensor.find(sensor, bands)
+    if trained is None:
         wanted = "" if bands is None else f"the bands {' '.join(bands)} of "
         known = "; ".join(f"{name} {' '.join(some or ['(all)'])}" for name, some in SHIPPED)
         raise ValueError(
             f"There are no weights for {wanted}{sensor!r}. There are: {known}. For others, fit "
             "ProsailVAERegressor(sensor=..., bands=..., objective='simulations')."
         )
-    with files("sklearn_sits.traits").joinpath("weights", trained.file_name).open("rb") as file:
-        with np.load(file, allow_pickle=False) as arrays:
-            state = dict(arrays)
-    model = trained.make_model()
-    return model.set_params(targets=targets, time_scale=time_scale)._load_state(state)
+    model = make_model(trained).set_params(targets=targets, time_scale=time_scale)
+    return model._load_state(read_state(trained))

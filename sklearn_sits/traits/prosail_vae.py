@@ -22,6 +22,7 @@ from sklearn_sits.traits.calibration import calibrate_encoder
 from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_geometry, list_priors
 from sklearn_sits.traits.reflectances import check_reflectances, evenly_spaced_sensor
+from sklearn_sits.traits.shipped import read_encoder
 from sklearn_sits.traits.simulator import Simulator
 from sklearn_sits.traits.time_series import SeriesPosterior, find_time_scale
 from sklearn_sits.traits.training import TraitTraining
@@ -71,21 +72,25 @@ class ProsailVAERegressor(BaseVAERegressor):
         "simulations" maximises the likelihood of simulated traits and does not look at X: the
         MLP-Reg of [1]_. "self-supervised" starts from that and then maximises the likelihood of
         the spectra in X under the spread of the reconstructions, with `kl_weight` times the
-        divergence of LAI from its bounds: the objective of [1]_. "hybrid" keeps both.
+        divergence of LAI from its bounds: the objective of [1]_. "hybrid" adds the likelihood of
+        simulations to that.
     priors : str, sequence of str or mapping of str to Prior or (float, float), default="mixed"
         Distributions of the simulations, whose bounds are those of the traits. A name stands for a
         type of canopy in `sklearn_sits.physics.CANOPY_TYPES`: "crops", "cereals", "broad-leaved",
         "forest", "dry" or "wide". Of several names each gets an equal share of the simulations.
         "mixed" is a mixture for places of which nothing is known: crops and forest (2/7 each),
-        cereals, broad-leaved and dry canopies (1/7 each). "paper" are the priors of [1]_. A
-        mapping replaces the variables that it names in those; two bounds are a uniform
-        distribution.
+        broad-leaved, wide and dry canopies (1/7 each). "paper" are the priors of [1]_. A mapping
+        replaces the variables that it names in those; two bounds are a uniform distribution.
     geometry : "sensor", "X" or mapping of str to (float, float), default="sensor"
         Angles of the simulations. "sensor" draws them from the range of the sensor, see
         :meth:`~sklearn_sits.physics.Prosail.sample_geometry`. A mapping gives the bounds of
         "sun zenith", "view zenith" or "relative azimuth" in degrees, in place of that range. With
         "X", half of the simulations take angles of X; without it they do so if the objective uses
         X.
+    init : {"random", "shipped"}, default="random"
+        Weights from which training starts. "shipped" are those of :func:`load_prosail_vae`, which
+        replace the training on simulations and about half of the time. They exist for
+        `priors="mixed"`, `geometry="sensor"` and the default size of the encoder.
     n_simulations : int, default=100000
         Number of simulations.
     noise : float, default=0.01
@@ -94,7 +99,7 @@ class ProsailVAERegressor(BaseVAERegressor):
         Units of the layers of the encoder.
     n_blocks : int, default=3
         Number of its residual blocks.
-    pretrain_iter : int, default=6000
+    pretrain_iter : int, default=3000
         Training steps on simulations.
     max_iter : int, default=400
         Training steps on X, unless `objective="simulations"`.
@@ -104,8 +109,9 @@ class ProsailVAERegressor(BaseVAERegressor):
         Start of the learning rate, a sixth of it on X; it falls as a cosine.
     n_mc_samples : int, default=16
         Draws of the latents per observation in a training step.
-    kl_weight : float, default=1.0
-        Weight of the divergence of LAI.
+    kl_weight : float or "auto", default="auto"
+        Weight of the divergence of LAI. "auto" is 1 for "self-supervised", and 0 for "hybrid",
+        whose simulations hold the prior already.
     excluded_bands : "auto" or sequence of str, default="auto"
         Bands that need not be reconstructed, because they keep traces of the atmosphere. "auto"
         are those with a centre below 500 nm, which is B2 of Sentinel-2.
@@ -160,11 +166,13 @@ class ProsailVAERegressor(BaseVAERegressor):
     as much light would pass. Where leaves are clumped in rows or crowns, the true LAI is larger.
     Stems and ears count as leaves. Cbrown tells how brown the leaves are, on a scale without unit:
     zero for green leaves, and about one for withered ones. fAPAR is the share of the
-    photosynthetically active sunlight (400-700 nm) that all leaves absorb, green and brown, out of
+    photosynthetically active sunlight (400-700 nm) that chlorophyll and carotenoids absorb, out of
     a direct beam at the sun zenith of the spectrum (black sky, at the time of the image). It
-    includes light that the soil sends back. fCover is the share of the ground that leaves hide
-    from a view straight down. A date of a series without a spectrum takes the sun of the nearest
-    date that has one.
+    includes light that the soil sends back, and leaves out what brown pigments and dry matter
+    absorb. fCover is the share of the ground that leaves hide from a view straight down, times the
+    share of chlorophyll and carotenoids in their absorption. Both are near zero for withered
+    canopies, whatever their LAI. A date of a series without a spectrum takes the sun of the
+    nearest date that has one.
 
     The predicted distributions are widened in three steps, none of which uses labels. First, to
     their width before the encoder saw X, if that was larger: fitting the spectra makes the
@@ -207,6 +215,8 @@ class ProsailVAERegressor(BaseVAERegressor):
         "decoder": [RadiativeTransferModel, None],
         "priors": [str, "array-like", Mapping],
         "geometry": [StrOptions({"sensor", "X"}), Mapping],
+        "init": [StrOptions({"random", "shipped"})],
+        "kl_weight": [NumberInterval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "n_simulations": [NumberInterval(Integral, 100, None, closed="left")],
         "noise": [NumberInterval(Real, 0, None, closed="left")],
         "excluded_bands": [StrOptions({"auto"}), "array-like"],
@@ -224,16 +234,17 @@ class ProsailVAERegressor(BaseVAERegressor):
         objective="hybrid",
         priors="mixed",
         geometry="sensor",
+        init="random",
         n_simulations=100_000,
         noise=0.01,
         n_hidden=64,
         n_blocks=3,
-        pretrain_iter=6000,
+        pretrain_iter=3000,
         max_iter=400,
         batch_size=256,
         learning_rate=3e-3,
         n_mc_samples=16,
-        kl_weight=1.0,
+        kl_weight="auto",
         excluded_bands="auto",
         quadrature=3,
         time_scale=None,
@@ -248,6 +259,7 @@ class ProsailVAERegressor(BaseVAERegressor):
         self.objective = objective
         self.priors = priors
         self.geometry = geometry
+        self.init = init
         self.n_simulations = n_simulations
         self.noise = noise
         self.n_hidden = n_hidden
@@ -282,6 +294,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             decoder = Prosail(evenly_spaced_sensor(n_bands), quadrature=self.quadrature)
         simulator = self._prepare(decoder)
         is_reconstructed = self._find_reconstructed_bands()
+        initial_state = read_encoder(self) if self.init == "shipped" else None
         complete = X_checked.is_complete
         if not complete.any():
             raise ValueError("X has no spectrum without NaN.")
@@ -300,6 +313,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             is_reconstructed=is_reconstructed,
             n_simulations=int(self.n_simulations),
             uses_angles=self._has_angles and (self._uses_observations or self.geometry == "X"),
+            initial_state=initial_state,
             settings=self._list_settings(),
             generator=generator,
             device=device,
@@ -341,6 +355,13 @@ class ProsailVAERegressor(BaseVAERegressor):
         self._lowest, self._highest = (bound.numpy() for bound in simulator.bounds())
         self.units_, self.date_range_ = decoder.units, None
         return simulator
+
+    def _list_settings(self):
+        settings = super()._list_settings()
+        if self.kl_weight == "auto":
+            weight = float(self.objective == "self-supervised")
+            settings = settings._replace(kl_weight=weight)
+        return settings
 
     def _make_decoder(self):
         """Return the model of the sensor, None if any number of columns is a band."""

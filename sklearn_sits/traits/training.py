@@ -35,6 +35,8 @@ class TraitTraining(AutoEncoderTraining):
         Number of simulations.
     uses_angles : bool
         Whether half of the simulations take angles of the observed spectra.
+    initial_state : dict of str to tensor or None
+        State of a trained encoder to start from, in place of a training on simulations.
     settings, generator, device
         See :class:`AutoEncoderTraining`.
 
@@ -56,11 +58,13 @@ class TraitTraining(AutoEncoderTraining):
         is_reconstructed,
         n_simulations,
         uses_angles,
+        initial_state,
         settings,
         generator,
         device,
     ):
         super().__init__(module, settings, generator, device)
+        self.initial_state = initial_state
         self.simulator, decoder = simulator, simulator.decoder
         self.known_angles = angles if uses_angles else None
         traits, geometry, clean = simulator.draw(n_simulations, self.known_angles, generator)

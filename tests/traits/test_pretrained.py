@@ -9,11 +9,12 @@ from sklearn_sits import load_prosail_vae
 from sklearn_sits.datasets import make_prosail
 from sklearn_sits.physics import Sensor
 from sklearn_sits.traits import _build_weights, pretrained
+from sklearn_sits.traits.shipped import SHIPPED, TrainedSensor
 
 TARGETS = ["LAI", "CCC"]
 
 
-@pytest.mark.parametrize(("sensor", "bands"), pretrained.SHIPPED)
+@pytest.mark.parametrize(("sensor", "bands"), SHIPPED)
 def test_shipped_weights(sensor, bands):
     X, y = make_prosail(3000, sensor=sensor, bands=bands, targets=TARGETS, random_state=123)
     model = load_prosail_vae(sensor, bands, targets=TARGETS)
@@ -29,7 +30,7 @@ def test_shipped_weights(sensor, bands):
 def test_size():
     folder = files("sklearn_sits.traits") / "weights"
     names = {file.name for file in folder.iterdir() if file.name.endswith(".npz")}
-    assert names == {trained.file_name for trained in pretrained.SHIPPED}
+    assert names == {trained.file_name for trained in SHIPPED}
     assert all(len((folder / name).read_bytes()) < 200_000 for name in names)
 
 
@@ -67,6 +68,6 @@ def test_weights_can_be_built_again(monkeypatch):
     expected = set(load_prosail_vae().state_)
     quick = {"objective": "simulations", "n_simulations": 500, "pretrain_iter": 5}
     monkeypatch.setattr(pretrained, "_PARAMETERS", quick | {"random_state": 0, "n_hidden": 8})
-    state = _build_weights.build(pretrained.TrainedSensor("Sentinel-2A", ("B2", "B3", "B4", "B8")))
+    state = _build_weights.build(TrainedSensor("Sentinel-2A", ("B2", "B3", "B4", "B8")))
     assert set(state) == expected
     assert state["encoder.first.weight"].shape == (8, 7)
