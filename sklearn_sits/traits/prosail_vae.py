@@ -33,6 +33,8 @@ __all__ = ["ProsailVAERegressor"]
 
 _SERIES_FOR_TIME_SCALE = 500
 _BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
+# Wavelengths per band in training: errors of 2e-4 are small beside the spread of reconstructions.
+_NODES_IN_TRAINING = 2
 # Spectra at a time: few enough for the cache of a CPU, and enough to keep a GPU busy.
 _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 # Measurements that the uncertainty without any is worth.
@@ -309,6 +311,7 @@ class ProsailVAERegressor(BaseVAERegressor):
         training = TraitTraining(
             module,
             simulator,
+            self._make_training_decoder(),
             *observed,
             is_reconstructed=is_reconstructed,
             n_simulations=int(self.n_simulations),
@@ -372,6 +375,12 @@ class ProsailVAERegressor(BaseVAERegressor):
         if isinstance(self.sensor, str) and self.sensor not in SENSORS:
             raise ValueError(f"sensor must be one of {list(SENSORS)}, got {self.sensor!r}.")
         return Prosail(self.sensor, self.bands, quadrature=self.quadrature)
+
+    def _make_training_decoder(self):
+        """Return the model through which spectra are reconstructed in training."""
+        if self._custom_decoder is not None or self.quadrature in (1, _NODES_IN_TRAINING):
+            return self._decoder
+        return Prosail(self.sensor_, quadrature=_NODES_IN_TRAINING)
 
     def _find_reconstructed_bands(self):
         """Return which bands have to be reconstructed."""

@@ -24,7 +24,9 @@ class TraitTraining(AutoEncoderTraining):
     module : CalibratedEncoder
         Initialised and trained in place; left on the CPU.
     simulator : Simulator
-        Source of simulations, and of the decoder.
+        Source of simulations.
+    decoder : RadiativeTransferModel
+        Model through which spectra are reconstructed.
     spectra : float32 tensor of shape (n, n_bands)
         Observed reflectances.
     angles : float32 tensor of shape (n, n_angles)
@@ -52,6 +54,7 @@ class TraitTraining(AutoEncoderTraining):
         self,
         module,
         simulator,
+        decoder,
         spectra,
         angles,
         *,
@@ -65,7 +68,7 @@ class TraitTraining(AutoEncoderTraining):
     ):
         super().__init__(module, settings, generator, device)
         self.initial_state = initial_state
-        self.simulator, decoder = simulator, simulator.decoder
+        self.simulator, self.decoder = simulator, decoder
         self.known_angles = angles if uses_angles else None
         traits, geometry, clean = simulator.draw(n_simulations, self.known_angles, generator)
         n_angles = simulator.n_angles
@@ -82,7 +85,7 @@ class TraitTraining(AutoEncoderTraining):
 
     def fit(self):
         """See :meth:`AutoEncoderTraining.run`. A collapsed training starts again, at most twice."""
-        self.simulator.decoder.to(self.device)
+        self.decoder.to(self.device)
         seed = int(torch.randint(2**31, (), generator=self.generator))
         self._draw_generator = torch.Generator(self.device).manual_seed(seed)
         with self._make_bar() as bar:
@@ -93,7 +96,7 @@ class TraitTraining(AutoEncoderTraining):
                 self._warn_of_collapse(attempt)
                 bar.reset()
         self.module.cpu()
-        self.simulator.decoder.cpu()
+        self.decoder.cpu()
         return history
 
     def reset(self):
@@ -118,13 +121,12 @@ class TraitTraining(AutoEncoderTraining):
             loc[:, :k], scale[:, :k], self.settings.n_mc_samples, self._draw_generator
         )
         variables = torch.lerp(self._low[:k], self._high[:k], draws)
-        decoder = self.simulator.decoder
-        decoded = decoder(variables, geometry, check=False)
+        decoded = self.decoder(variables, geometry, check=False)
         band_range = self.module.encoder.input_range[: x.shape[1]]
         nll = reconstruction_nll(decoded / band_range, x / band_range)
         nll = nll[:, self._is_reconstructed].sum(-1).mean()
         kl = kl_to_uniform(loc[:, self._regularised], scale[:, self._regularised]).sum(-1).mean()
-        derived = decoder.append_derived(variables[0].detach(), geometry)
+        derived = self.decoder.append_derived(variables[0].detach(), geometry)
         followed = latent_nll(loc, scale, self._to_latents(derived))[:, k:].sum(-1).mean()
         return nll, kl, followed
 

@@ -339,7 +339,7 @@ def test_draws_are_canopies(trained, data):
     X, _ = data
     model = deepcopy(trained).set_params(targets="all")
     draws = model.sample(X[:20], 5, random_state=0)
-    variables, angles = torch.from_numpy(draws[..., :11]), torch.from_numpy(X[:20, 10:])
+    variables, angles = torch.from_numpy(draws[..., :11]), torch.from_numpy(X[:20, 10:].copy())
     decoder = Prosail(quadrature=1).double()
     expected = {
         "CCC": draws[..., 6] * draws[..., 1],
