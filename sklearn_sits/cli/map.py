@@ -54,7 +54,12 @@ def add_arguments(parser):
     add("--method", default="predict", help="method of the estimator (default: predict)")
     add("--std", action="store_true", help="call it with return_std=True")
     add("--variable", help="variable that has the dimension band (default: the only one)")
-    add("--bands", nargs="+", metavar="BAND", help="bands in the order of the training data")
+    add(
+        "--bands",
+        nargs="+",
+        metavar="BAND",
+        help="bands in the order of the model, if it does not know them",
+    )
     add("--mask", metavar="VARIABLE", help="layer that says where the bands are observed")
     add("--clear", nargs="+", type=int, metavar="CODE", help="values of --mask that are observed")
     add("--static", nargs="+", metavar="NAME", help="channels after the bands: x, y, sun_zenith")

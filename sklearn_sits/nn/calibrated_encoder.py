@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from sklearn_sits.nn.latents import latent_moments
+from sklearn_sits.nn.spectral_domain import SpectralDomain
 
 __all__ = ["CalibratedEncoder"]
 
@@ -23,6 +24,8 @@ class CalibratedEncoder(nn.Module):
         Number of latents that are variables of the decoder; the others follow from them.
     pretrained_encoder : torch.nn.Module or None, default=None
         The encoder at the time when it had seen nothing but simulations.
+    n_angles : int, default=0
+        Number of angles that the encoder knows.
 
     Attributes
     ----------
@@ -34,24 +37,37 @@ class CalibratedEncoder(nn.Module):
         Factor on the widths that gives the intervals of simulations their coverage.
     measurement_factor : Tensor of shape (n_latents,)
         Factor on the standard deviations that is learned from measurements.
+    measurement_offset, measurement_slope : Tensor of shape (n_latents,)
+        Correction of means that is learned from measurements: offset + slope mean, in the units of
+        the traits.
     log_std : Tensor of shape (n_latents,)
         Standard deviation of the logarithms of the latents of simulations.
     error_correlation : Tensor of shape (n_latents,)
         Share of the variance of the errors that the dates of a series have in common.
     copula_factor : Tensor of shape (n_variables, n_variables)
         Cholesky factor of the correlations between the errors of the variables of a spectrum.
+    domain : SpectralDomain
+        Where the spectra of simulations lie.
+    largest_misfit : Tensor of shape ()
+        Misfit that no simulation reaches.
     """
 
-    def __init__(self, encoder, n_bands, n_latents, n_variables, pretrained_encoder=None):
+    def __init__(
+        self, encoder, n_bands, n_latents, n_variables, pretrained_encoder=None, n_angles=0
+    ):
         super().__init__()
         self.encoder, self.pretrained_encoder = encoder, pretrained_encoder
         self.register_buffer("whitening", torch.eye(n_bands))
         self.register_buffer("median_residual", torch.ones(()))
         self.register_buffer("simulation_factor", torch.ones(n_latents))
         self.register_buffer("measurement_factor", torch.ones(n_latents))
+        self.register_buffer("measurement_offset", torch.zeros(n_latents))
+        self.register_buffer("measurement_slope", torch.zeros(n_latents))
         self.register_buffer("log_std", torch.ones(n_latents))
         self.register_buffer("error_correlation", torch.zeros(n_latents))
         self.register_buffer("copula_factor", torch.eye(n_variables))
+        self.register_buffer("largest_misfit", torch.tensor(torch.inf))
+        self.domain = SpectralDomain(n_bands, n_angles)
 
     def forward(self, spectra, angles):
         """Encode spectra.
@@ -68,6 +84,11 @@ class CalibratedEncoder(nn.Module):
         loc, scale : tensor of shape (n, n_latents)
         """
         return self.encoder(_to_inputs(spectra, angles))
+
+    @property
+    def is_corrected(self):
+        """Whether there is a correction from measurements."""
+        return bool((self.measurement_offset != 0).any() or (self.measurement_factor != 1).any())
 
     def pretraining_width_ratio(self, spectra, angles, std):
         """Compute how much wider the distributions of the pretrained encoder are.

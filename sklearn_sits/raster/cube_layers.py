@@ -203,8 +203,13 @@ def _check_dims(names, variables):
             )
     if "time" not in dims:
         raise ValueError(
-            f"cube must have the dimension time, got {tuple(dims)}. Rename with "
-            'cube.rename(...="time").'
+            f"cube must have the dimension time, got {tuple(dims)}. "
+            + (
+                "Give a single image its date: "
+                'cube.expand_dims(time=[numpy.datetime64("2024-06-01", "ns")]).'
+                if len(dims) == 2
+                else 'Rename with cube.rename(...="time").'
+            )
         )
     dims.remove("time")
     if len(dims) != 2:

@@ -120,9 +120,18 @@ def describe_output(estimator, method, return_std, days, n_bands, n_extras):
     dtype, nodata, codes, attrs = _encoding(values.dtype, labels, method)
 
     last = _last_step(estimator)
+    flags = getattr(last, "quality_flags_", {}) if method == "quality" else {}
+    if flags:
+        # A pixel that is not predicted has a flag, too.
+        nodata = dtype.type(flags.get("not_observed", 0))
+        attrs = {
+            "flag_masks": np.array(list(flags.values()), dtype=dtype),
+            "flag_meanings": " ".join(flags),
+        }
     dims, shape, coords = [], [], {}
-    targets = getattr(last, "targets", None) if method == "predict" else None
-    units = getattr(last, "units_", {}) if method in ("predict", "transform") else {}
+    has_targets = method in ("predict", "predict_interval")
+    targets = getattr(last, "targets", None) if has_targets else None
+    units = getattr(last, "units_", {}) if has_targets or method == "transform" else {}
     if per_date:
         dims, shape = ["time"], [n_dates]
     if columns:
@@ -224,7 +233,7 @@ def _encoding(dtype, labels, method):
 
 def _columns(estimator, method, classes, targets, n):
     """Return dimension and names of the columns of a prediction."""
-    if method == "predict":
+    if method in ("predict", "predict_interval"):
         names = [] if targets is None else list(targets)
         return "target", np.array(names) if len(names) == n else np.arange(n)
     if method != "transform" and classes is not None and len(classes) == n:

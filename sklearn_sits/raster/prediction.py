@@ -14,6 +14,7 @@ from sklearn_sits.raster.cube_packing import arrange_axes, pack_pixels
 from sklearn_sits.raster.fingerprint import fingerprint
 from sklearn_sits.raster.fitted_dates import check_dates
 from sklearn_sits.raster.map_warnings import MapWarnings, WarningRecords, gather_warnings
+from sklearn_sits.raster.model_channels import find_channels
 from sklearn_sits.raster.output import RasterOutput, describe_output, predict_series
 from sklearn_sits.raster.thread_limits import one_thread
 
@@ -78,7 +79,10 @@ def predict_raster(
         Call the method with ``return_std=True``, for mean and standard deviation.
     valid, static, bands, decode
         See :func:`~sklearn_sits.raster.pack_cube`. A pixel whose constant layer is NaN is not
-        predicted.
+        predicted. A model that knows the names of its bands and angles, such as
+        :class:`~sklearn_sits.ProsailVAERegressor`, finds them in the cube: leave `bands` out, and
+        `static` if the angles are variables or coordinates of the cube. Names that are given may
+        have any order.
     origin : str, date, datetime or datetime64, default=None
         Day 0 of the training data; None is 1970-01-01, as in :func:`~sklearn_sits.pack`.
         It must be given if the estimator does not know the dates that it was fitted on. To
@@ -106,10 +110,10 @@ def predict_raster(
     ImportError
         If xarray is not installed.
     TypeError, ValueError
-        See :func:`~sklearn_sits.raster.pack_cube`; also if the estimator has no such method or was
-        fitted on other channels, no date of the cube lies within the dates that it was fitted
-        on, `origin` is missing, or the joined chunks of a cube that is split along time are too
-        large.
+        See :func:`~sklearn_sits.raster.pack_cube`; also if the estimator has no such method, was
+        fitted on other channels or needs bands or angles that are missing, no date of the cube
+        lies within the dates that it was fitted on, `origin` is missing, or the joined chunks of a
+        cube that is split along time are too large.
     sklearn.exceptions.NotFittedError
         If the estimator is not fitted.
 
@@ -149,6 +153,7 @@ def predict_raster(
     ('class', 'y', 'x')
     """
     xr = import_extra("xarray")
+    bands, static = find_channels(estimator, cube, bands, static)
     layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
     check_dates(estimator, layers.days, origin)
     n_channels = len(layers.names)

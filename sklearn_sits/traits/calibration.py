@@ -8,10 +8,13 @@ from sklearn_sits.traits.time_series import to_log
 __all__ = ["calibrate_encoder"]
 
 _HELD_OUT = 4096
+_IN_DOMAIN = 8192  # simulations
 _COVERAGE = 0.95
 _MAX_CORRELATION = 0.95
 # Normal scores of errors beyond this are as good as infinite.
 _LARGEST_SCORE = 4.0
+# A misfit this much above that of 99 % of simulations is none of theirs.
+_LARGEST_MISFIT = 1.25
 # Keeps the correlations of an encoder that has learned nothing positive definite.
 _RIDGE = 1e-3
 
@@ -43,6 +46,7 @@ def calibrate_encoder(module, simulator, angles, generator):
     with torch.no_grad():
         posterior = _encode(module, simulator, *views, low, high, generator)
         module.learn_residuals(posterior.spectra - posterior.reconstruction)
+        misfit = module.misfit(posterior.spectra - posterior.reconstruction)
         position = _find_position(posterior, traits)
         factor = torch.quantile(position.abs(), _COVERAGE, dim=0)
         # Of several types of canopy, the one with the largest errors sets the widths: nobody knows
@@ -59,6 +63,10 @@ def calibrate_encoder(module, simulator, angles, generator):
         both = torch.stack([position, _find_position(posterior, later)])
         both = torch.nn.functional.normalize(both - both.mean(1, keepdim=True), dim=1)
         module.error_correlation.copy_(both.prod(0).sum(0).clamp(0, _MAX_CORRELATION))
+        module.largest_misfit.copy_(_LARGEST_MISFIT * torch.quantile(misfit, 0.99))
+        _, geometry, clean = simulator.draw(_IN_DOMAIN, angles, generator)
+        noisy = simulator.add_noise(clean, generator)
+        module.domain.learn(noisy, geometry[:, : simulator.n_angles], generator)
 
 
 def _correlate(position):

@@ -5,6 +5,7 @@ from functools import cached_property
 import torch
 
 from sklearn_sits.nn.latents import latent_moments, latent_quantiles
+from sklearn_sits.traits.measurements import Correction
 from sklearn_sits.vae.posterior import Posterior
 
 __all__ = ["TraitPosterior"]
@@ -105,29 +106,64 @@ class TraitPosterior(Posterior):
     def _to_units(self, latents, columns):
         return torch.lerp(self.low[columns], self.high[columns], latents)
 
+    @cached_property
+    def _correction(self):
+        """The correction by measurements, None if there is none."""
+        if not self.module.is_corrected:
+            return None
+        columns = list(range(len(self.low)))
+        mean = self._to_units(self.latent_moments[0], columns)
+        return Correction.find(self.module, self.decoder, mean, self.geometry, self.low, self.high)
+
+    def _move(self, values, columns):
+        return values if self._correction is None else self._correction.move(values, columns)
+
     def mean(self, columns):
         """See :class:`Posterior`."""
         # Those of the other traits, of which a mean alone has no need, would double the time.
         mean, _ = latent_moments(self.loc[:, columns], self.scale[:, columns])
-        return self._to_units(mean, columns)
+        return self._move(self._to_units(mean, columns), columns)
 
     def moments(self, columns):
         """See :class:`Posterior`."""
         # No distribution between the bounds has a larger deviation than half of their distance.
         mean, std = (values[:, columns] for values in self.latent_moments)
         std = (std * self._factor(columns)).clamp_max(0.5)
-        return self._to_units(mean, columns), std * (self.high - self.low)[columns]
+        mean = self._move(self._to_units(mean, columns), columns)
+        return mean, std * (self.high - self.low)[columns]
 
     def quantiles(self, levels, columns):
         """See :class:`Posterior`. Quantiles move away from the median by the widening."""
         loc, scale = self.loc[:, columns], self.scale[:, columns]
         median = latent_quantiles(loc, scale, torch.full_like(loc, 0.5))
         distance = latent_quantiles(loc, scale, levels.to(loc.device)) - median
-        return self._to_units((median + self._factor(columns) * distance).clamp(0, 1), columns)
+        latents = (median + self._factor(columns) * distance).clamp(0, 1)
+        return self._move(self._to_units(latents, columns), columns)
 
     def draw(self, normal, columns):
         """See :class:`Posterior`. The variables depend on one another by a normal copula."""
         levels = torch.special.ndtr(normal @ self.module.copula_factor.to(normal).mT)
         variables = self.quantiles(levels.transpose(0, 1), list(range(self.n_variables)))
-        geometry = self.geometry.unsqueeze(1)
-        return self.decoder.compute_traits(variables.transpose(0, 1), geometry, columns)
+        variables, geometry = variables.transpose(0, 1), self.geometry.unsqueeze(1)
+        return self.compute_traits(variables, geometry, columns)
+
+    def compute_traits(self, variables, geometry, columns):
+        """Compute some of the traits of draws, corrected by measurements.
+
+        Parameters
+        ----------
+        variables : tensor of shape (n, n_draws, n_variables)
+            Variables of the decoder, corrected.
+        geometry : tensor of shape (n, 1, n_geometry)
+            Their angles.
+        columns : list of int
+            Positions of the traits.
+
+        Returns
+        -------
+        traits : tensor of shape (n, n_draws, n_columns)
+        """
+        if self._correction is None:
+            return self.decoder.compute_traits(variables, geometry, columns)
+        traits = self.decoder.append_derived(variables, geometry)
+        return self._correction.move_derived(traits)[..., columns]

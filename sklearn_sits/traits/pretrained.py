@@ -1,8 +1,10 @@
 """Trait retrieval that is ready to use."""
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits.physics import SENSORS, Sensor
+from sklearn_sits.series.channel_names import match_names, suggest
 from sklearn_sits.traits.prosail_vae import ProsailVAERegressor
-from sklearn_sits.traits.shipped import SHIPPED, TrainedSensor, read_state
+from sklearn_sits.traits.shipped import SHIPPED, read_state
 
 __all__ = ["load_prosail_vae", "make_model"]
 
@@ -41,7 +43,8 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     bands : sequence of str or None, default=None
         None for all bands that look at the land surface, which are ten of Sentinel-2 and B1 to B7
         of Landsat and MODIS. For Sentinel-2 also B2 B3 B4 B8 (10 m), B3 B4 B8A B11, or
-        B3 B4 B5 B6 B7 B8A B11 B12 (those of SNAP's biophysical processor).
+        B3 B4 B5 B6 B7 B8A B11 B12 (those of SNAP's biophysical processor). B02 means B2. The order
+        is that of the columns of X.
     targets : str or sequence of str, default="LAI"
         Traits that `predict` returns, see :class:`ProsailVAERegressor`.
     time_scale : float or None, default=None
@@ -55,7 +58,7 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     Raises
     ------
     ValueError
-        If there are no weights for the sensor and bands.
+        If there are no weights for the sensor and bands in this order, or a target is unknown.
 
     Examples
     --------
@@ -66,13 +69,41 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     >>> bool(load_prosail_vae().score(X, y[:, 0]) > 0.7)
     True
     """
-    trained = TrainedSensor.find(sensor, bands)
-    if trained is None:
-        wanted = "" if bands is None else f"the bands {' '.join(bands)} of "
-        known = "; ".join(f"{name} {' '.join(some or ['(all)'])}" for name, some in SHIPPED)
-        raise ValueError(
-            f"There are no weights for {wanted}{sensor!r}. There are: {known}. For others, fit "
-            "ProsailVAERegressor(sensor=..., bands=..., objective='simulations')."
-        )
+    trained = _find(sensor, bands)
     model = make_model(trained).set_params(targets=targets, time_scale=time_scale)
     return model._load_state(read_state(trained))
+
+
+def _find(sensor, bands):
+    """Return the weights of a sensor and bands, or say what else to do."""
+    if isinstance(bands, str):
+        raise ValueError(f"bands must be a sequence of names or None, got {bands!r}.")
+    if sensor not in SENSORS:
+        raise ValueError(
+            f"sensor must be one of {', '.join(SENSORS)}, got {sensor!r}.{suggest(sensor, SENSORS)}"
+        )
+    of_sensor = [one for one in SHIPPED if one.sensor == sensor]
+    wanted = Sensor.load(sensor).bands if bands is None else tuple(bands)
+    for one in of_sensor:
+        try:
+            positions = match_names(one.list_bands(), wanted, what="bands", sensor=sensor)
+        except ValueError:
+            continue
+        if positions == list(range(len(wanted))):
+            return one
+        if positions is not None and len(positions) == len(wanted):
+            known = one.list_bands()
+            raise ValueError(
+                f"bands must have the order {' '.join(known)} of the weights, got "
+                f"{' '.join(wanted)}. Use bands={list(known)}, and order the columns of X "
+                "like this; those of a table may have any order."
+            )
+    chosen = "" if bands is None else f", bands={list(bands)}"
+    raise ValueError(
+        "There are no weights for "
+        + ("" if bands is None else f"the bands {' '.join(wanted)} of ")
+        + f"{sensor}, only for "
+        + "; ".join(" ".join(one.list_bands()) for one in of_sensor)
+        + ". Fit a model of your own: "
+        f"ProsailVAERegressor(sensor={sensor!r}{chosen}, objective='simulations').fit(X)."
+    )

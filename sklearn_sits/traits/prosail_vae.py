@@ -6,7 +6,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import ModuleDict
@@ -18,10 +18,17 @@ from sklearn_sits.physics import SENSORS, Prosail, RadiativeTransferModel, Senso
 from sklearn_sits.runtime.batches import ROW_BLOCK, predict_in_batches, to_tensor
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
+from sklearn_sits.series.channel_names import to_band_name
 from sklearn_sits.traits.calibration import calibrate_encoder
+from sklearn_sits.traits.measurements import CalibrationMixin
 from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_geometry, list_priors
-from sklearn_sits.traits.reflectances import check_reflectances, evenly_spaced_sensor
+from sklearn_sits.traits.quality import QualityMixin, warn_of_domain
+from sklearn_sits.traits.reflectances import (
+    check_reflectances,
+    evenly_spaced_sensor,
+    list_channels,
+)
 from sklearn_sits.traits.shipped import read_encoder
 from sklearn_sits.traits.simulator import Simulator
 from sklearn_sits.traits.time_series import SeriesPosterior, find_time_scale
@@ -37,14 +44,10 @@ _BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
 _NODES_IN_TRAINING = 2
 # Spectra at a time: few enough for the cache of a CPU, and enough to keep a GPU busy.
 _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
-# Measurements that the uncertainty without any is worth.
-_PRIOR_MEASUREMENTS = 10
-# Largest measurement in units of the upper bound of a trait: beyond, it is in another unit.
-_LARGEST_MEASUREMENT = 1000
 
 
 @set_module("sklearn_sits")
-class ProsailVAERegressor(BaseVAERegressor):
+class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
     """Retrieval of vegetation traits by an auto-encoder whose decoder is PROSAIL [1]_.
 
     An encoder turns reflectances and angles into truncated normal distributions of the traits.
@@ -138,7 +141,8 @@ class ProsailVAERegressor(BaseVAERegressor):
     n_features_in_ : int
         Number of bands and angles, without the date.
     feature_names_in_ : ndarray of shape (n_features_in_,)
-        Names of the columns, if X had names.
+        Names of the bands and angles, in the order of X; those of the columns of X, if they are
+        others. Without a sensor, only if X had names.
     sensor_ : Sensor or None
         Sensor with its bands, if the decoder has one.
     n_iter_ : int
@@ -156,12 +160,18 @@ class ProsailVAERegressor(BaseVAERegressor):
         Only the distances between dates matter, not their time of year.
     state_ : dict of str to ndarray
         Parameters of the encoder, and the statistics of its errors on simulations.
+    group_estimators_ : dict
+        Corrected copies of the estimator, after `calibrate` with groups.
+    quality_flags_ : dict of str to int
+        Meanings and bits of the flags that `quality` returns.
 
     Notes
     -----
     X has shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3): reflectances in
     0-1 in the order of the bands, then sun zenith, view zenith and relative azimuth in degrees.
-    Series have the date in front. Predictions have the precision of X.
+    Series have the date in front. Predictions have the precision of X. The columns of a table may
+    have any order if they have the names of bands (B2, B02 or blue) and angles (sun_zenith,
+    view_zenith, relative_azimuth).
 
     LAI is the one-sided area of all leaves, green and brown, per area of ground. PROSAIL places
     the leaves at random, so that it is the effective LAI: that of the random leaves through which
@@ -355,6 +365,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             self._has_angles,
             check_geometry(self.geometry, decoder),
         )
+        vars(self).pop("group_estimators_", None)
         self._lowest, self._highest = (bound.numpy() for bound in simulator.bounds())
         self.units_, self.date_range_ = decoder.units, None
         return simulator
@@ -374,7 +385,10 @@ class ProsailVAERegressor(BaseVAERegressor):
             return None
         if isinstance(self.sensor, str) and self.sensor not in SENSORS:
             raise ValueError(f"sensor must be one of {list(SENSORS)}, got {self.sensor!r}.")
-        return Prosail(self.sensor, self.bands, quadrature=self.quadrature)
+        bands = self.bands
+        if bands is not None and isinstance(self.sensor, str):
+            bands = [to_band_name(band) for band in bands]
+        return Prosail(self.sensor, bands, quadrature=self.quadrature)
 
     def _make_training_decoder(self):
         """Return the model through which spectra are reconstructed in training."""
@@ -403,19 +417,22 @@ class ProsailVAERegressor(BaseVAERegressor):
         model = self._decoder
         n_bands, n_variables = len(model.bands), len(model.variables)
         n_latents = n_variables + len(model.derived)
-        n_inputs = n_bands + len(model.geometry) * self._has_angles
+        n_angles = len(model.geometry) * self._has_angles
+        n_inputs = n_bands + n_angles
         encoder, pretrained = (
             ResidualEncoder(n_inputs, n_latents, **self._module_params) for _ in range(2)
         )
         if not self._uses_observations:
             pretrained = None
-        return CalibratedEncoder(encoder, n_bands, n_latents, n_variables, pretrained)
+        return CalibratedEncoder(encoder, n_bands, n_latents, n_variables, pretrained, n_angles)
 
     def _load_state(self, state):
         """Become fitted by the state of another estimator with the same parameters."""
         self._prepare(self._make_decoder())
         self._set_outputs(_list_traits(self._decoder))
-        self.n_features_in_ = len(self._decoder.bands) + len(self._decoder.geometry)
+        names = sum(list_channels(self._decoder), [])
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
         self.history_, self.n_iter_ = [], self.pretrain_iter
         # In units of the residuals of simulations, and the model has seen nothing else.
         self.misfit_, self.time_scale_ = 1.0, self.time_scale
@@ -507,6 +524,7 @@ class ProsailVAERegressor(BaseVAERegressor):
 
     def _map_posterior(self, X, function, n_columns, *, n_draws=0, seed=None, in_time=True):
         X = self._check_X(X)
+        warn_of_domain(X, self._module.domain, self._may_have_offset())
         result = np.full((*X.shape, n_columns), np.nan, dtype=X.reflectances.dtype)
         if in_time and X.dates is not None and self.time_scale_ is not None:
             self._apply_in_time(X, function, result, n_draws, seed)
@@ -517,49 +535,6 @@ class ProsailVAERegressor(BaseVAERegressor):
             parts = [X.reflectances[rows], X.angles[rows]]
             result[complete.reshape(X.shape)] = self._apply(parts, function, n_draws, seed)
         return result
-
-    def calibrate(self, X, y):
-        """Rescale the predicted uncertainty of the targets with a few measurements.
-
-        The squared factor on standard deviations is the mean squared error, in units of the
-        predicted variance, over the measurements and ten pseudo-measurements at factor one. Means
-        do not change. A second call replaces the first.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-            Reflectances and angles as in `fit`.
-        y : array-like of the shape of `predict(X)`
-            Measured targets; NaN at dates of series without a measurement.
-
-        Returns
-        -------
-        self : object
-            Estimator with wider or narrower distributions.
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X or y is not as documented.
-        """
-        check_is_fitted(self)
-        columns = self._find_targets()
-        with self._all_or_nothing():
-            factor = np.ones_like(self.state_["measurement_factor"])
-            self.state_ = self.state_ | {"measurement_factor": factor}
-            self._restore()
-            mean, std = self.predict(X, return_std=True)
-            y = _check_measurements(y, mean, self._highest[columns])
-            square = np.square((y - mean) / std).reshape(-1, len(columns))
-            count = np.sum(~np.isnan(square), axis=0)
-            if not count.all():
-                raise ValueError("y has no measurement where X has a spectrum.")
-            total = _PRIOR_MEASUREMENTS + np.nansum(square, axis=0)
-            factor[columns] = np.sqrt(total / (_PRIOR_MEASUREMENTS + count))
-            self._restore()
-        return self
 
     def reconstruct(self, X):
         """Compute the reflectances of the mean traits.
@@ -586,31 +561,6 @@ class ProsailVAERegressor(BaseVAERegressor):
         return self._map_posterior(
             X, lambda posterior, _: posterior.reconstruction, n_bands, in_time=False
         )
-
-
-def _check_measurements(y, mean, highest):
-    """Return measurements of the shape of predictions, as float64."""
-    if y is None or np.isscalar(y):
-        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y!r}.")
-    y = check_array(
-        y,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite="allow-nan",
-        input_name="y",
-    )
-    if y.shape != mean.shape:
-        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
-    if np.isnan(y)[~np.isnan(mean)].any() and mean.ndim == 1:
-        raise ValueError("y must be finite, or NaN at dates of series.")
-    largest = np.nanmax(np.abs(y).reshape(-1, len(highest)), axis=0, initial=0.0)
-    if (largest > _LARGEST_MEASUREMENT * highest).any():
-        raise ValueError(
-            f"y must be in the units of the targets, whose bounds are {highest}, found up to "
-            f"{largest}."
-        )
-    return y
 
 
 def _list_traits(model):

@@ -5,16 +5,23 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from scipy.sparse import issparse
-from sklearn.utils.validation import check_array, validate_data
+from sklearn.utils.validation import _check_n_features, check_array, validate_data
 
 from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.physics import Sensor
 from sklearn_sits.physics.checks import check_degrees, check_values
+from sklearn_sits.series.channel_names import match_names
 from sklearn_sits.series.checks import check_numeric
 from sklearn_sits.series.content import check_content, first_index
 
-__all__ = ["Spectra", "check_reflectances", "evenly_spaced_sensor"]
+__all__ = [
+    "Spectra",
+    "check_reflectances",
+    "evenly_spaced_sensor",
+    "is_reflectance",
+    "list_channels",
+]
 
 _LOWEST, _HIGHEST = -0.05, 1.5
 # No reflectance is larger, whatever the noise: a median above it is in another unit.
@@ -83,10 +90,12 @@ def check_reflectances(estimator, X, *, decoder, reset):
     Parameters
     ----------
     estimator : estimator instance
-        Receives `n_features_in_` (and `feature_names_in_` for tables) when `reset` is True.
+        Receives `n_features_in_` and, for tables and models with bands, `feature_names_in_` when
+        `reset` is True.
     X : array-like of shape (n_samples, n_bands + n_angles) or (n_series, n_dates, 1 + n_bands + \
 n_angles)
-        Reflectances and angles in degrees; series have the date in front.
+        Reflectances and angles in degrees; series have the date in front. The columns of a table
+        with the names of bands and angles may have any order.
     decoder : RadiativeTransferModel or None
         Model with the bands and angles of X. None takes any number of columns, all of them bands,
         with any values.
@@ -101,29 +110,25 @@ n_angles)
     Raises
     ------
     ValueError
-        If the number of columns is not that of the bands and angles, names are in another order,
-        or values are in another unit; in `fit` also if a value is infinite or out of range.
+        If the number of columns is not that of the bands and angles, names are those of other
+        bands, or values are in another unit; in `fit` also if a value is infinite or out of range.
 
     Warns
     -----
     DataQualityWarning
         If some spectra have NaN and X has no dates, or are out of range.
     """
+    if reset and hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
     X, dates = _read_series(estimator, X, reset) if _n_dims(X) == 3 else (X, None)
     if dates is None:
-        if not issparse(X) and not hasattr(X, "columns"):
-            X = check_numeric(X, "X")
-        X = validate_data(
-            estimator,
-            X,
-            reset=reset,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan" if reset else False,
-        )
+        X = _read_table(estimator, X, decoder, reset)
     elif reset:
         estimator.n_features_in_ = X.shape[-1]
+    if reset and decoder is not None and not hasattr(estimator, "feature_names_in_"):
+        estimator.feature_names_in_ = np.array(sum(list_channels(decoder), []), dtype=object)
     if decoder is not None:
-        _check_columns(estimator, X.shape[-1], decoder)
+        _check_columns(X.shape[-1], decoder)
     X = X.reshape(-1, X.shape[-1])
     is_missing = np.isnan(X).any(axis=1)
     if dates is None and is_missing.any():
@@ -182,6 +187,73 @@ def _read_series(estimator, X, reset):
     return array[..., 1:], np.where(np.isfinite(dates), dates, np.nan)
 
 
+def _read_table(estimator, X, decoder, reset):
+    """Return the values of spectra, columns with known names in the order of the model."""
+    if not issparse(X) and not hasattr(X, "columns"):
+        X = check_numeric(X, "X")
+    options = {
+        "dtype": [np.float64, np.float32],
+        "ensure_all_finite": "allow-nan" if reset else False,
+    }
+    if decoder is not None:
+        X, is_ordered = _order_columns(X, decoder)
+        if not (reset or is_ordered) and list(estimator.feature_names_in_) != list(X.columns):
+            raise ValueError(
+                f"X has the columns {', '.join(map(str, X.columns))}, expected "
+                f"{', '.join(estimator.feature_names_in_)}. Rename them, or pass X.to_numpy() if "
+                "this is their order."
+            )
+    if decoder is None or not is_ordered:
+        return validate_data(estimator, X, reset=reset, **options)
+    # An array has the order of the model: no reason to warn that it has no names.
+    X = check_array(X, input_name="X", estimator=estimator, **options)
+    _check_n_features(estimator, X, reset=reset)
+    return X
+
+
+def _order_columns(X, decoder):
+    """Return a table in the order of the model, and False if it has other names."""
+    names = list(getattr(X, "columns", ()))
+    if not any(isinstance(name, str) for name in names):
+        return X, True
+    sensor = getattr(getattr(decoder, "sensor", None), "name", None)
+    groups = list_channels(decoder)
+    found = [match_names(group, names, what="X", sensor=sensor) for group in groups if group]
+    if not any(found):
+        return X, False
+    named = {i for positions in found for i in positions or ()}
+    rest = [i for i in range(len(names)) if i not in named]
+    unnamed = sum(len(group) for group, one in zip(groups, found, strict=False) if one is None)
+    if len(rest) != unnamed:
+        listed = [names[i] for positions in found for i in positions or ()]
+        others = ", ".join(names[i] for i in rest) or "nothing"
+        raise ValueError(
+            f"X has {others} besides {', '.join(listed)}"
+            + (
+                f", expected {unnamed} columns of other bands or angles."
+                if unnamed
+                else ". Leave it out: X[model.feature_names_in_]."
+            )
+        )
+    order = [i for positions in found for i in (rest if positions is None else positions)]
+    return X[[names[i] for i in order]], True
+
+
+def list_channels(decoder):
+    """List the names of the channels of a model.
+
+    Parameters
+    ----------
+    decoder : RadiativeTransferModel
+        Model.
+
+    Returns
+    -------
+    bands, angles : list of str
+    """
+    return list(decoder.bands), [angle.name.replace(" ", "_") for angle in decoder.geometry]
+
+
 def evenly_spaced_sensor(n_bands):
     """Make a sensor whose bands fill 400-2500 nm.
 
@@ -204,21 +276,13 @@ def evenly_spaced_sensor(n_bands):
     return Sensor.from_responses(wavelengths, responses, names, name="evenly spaced")
 
 
-def _check_columns(estimator, n_columns, decoder):
+def _check_columns(n_columns, decoder):
     bands, angles = decoder.bands, [angle.name for angle in decoder.geometry]
     if n_columns != len(bands) + len(angles):
         raise ValueError(
             f"X has {n_columns} columns of reflectances and angles, expected "
             f"{len(bands) + len(angles)}: the bands {', '.join(bands)}"
             + (f", then {', '.join(angles)}." if angles else ".")
-        )
-    names = getattr(estimator, "feature_names_in_", None)
-    if names is None:
-        return
-    found = [name for name in names if name in bands]
-    if set(found) == set(bands) and found != list(bands):
-        raise ValueError(
-            f"X has the bands in the order {', '.join(found)}, expected {', '.join(bands)}."
         )
 
 
@@ -251,9 +315,24 @@ def _check_range(reflectances, angles, decoder):
     check_values(torch.from_numpy(np.ascontiguousarray(angles)), "X", decoder.geometry, advice="")
 
 
+def is_reflectance(values):
+    """Tell which values can be reflectances.
+
+    Parameters
+    ----------
+    values : ndarray
+        Numbers.
+
+    Returns
+    -------
+    is_reflectance : bool ndarray of the same shape
+    """
+    return (values >= _LOWEST) & (values <= _HIGHEST)
+
+
 def _find_usable(reflectances, angles, decoder):
     """Return where reflectances and angles are within their limits."""
-    usable = ((reflectances >= _LOWEST) & (reflectances <= _HIGHEST)).all(axis=1)
+    usable = is_reflectance(reflectances).all(axis=1)
     for angle, values in zip(decoder.geometry, angles.T, strict=True):
         usable &= (values >= angle.low) & (values <= angle.high)
     return usable

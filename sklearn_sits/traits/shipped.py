@@ -58,6 +58,15 @@ class TrainedSensor(NamedTuple):
         trained = cls(sensor, bands)
         return trained if trained in SHIPPED else None
 
+    def list_bands(self):
+        """List the bands by name.
+
+        Returns
+        -------
+        bands : tuple of str
+        """
+        return Sensor.load(self.sensor).bands if self.bands is None else self.bands
+
     @property
     def file_name(self):
         """Name of the file of weights."""

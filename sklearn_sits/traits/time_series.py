@@ -1,10 +1,12 @@
 """Distributions of traits at every date of a series."""
 
 import math
+from functools import cached_property
 
 import torch
 
 from sklearn_sits.nn.time_prior import smooth
+from sklearn_sits.traits.measurements import Correction
 from sklearn_sits.vae.posterior import Posterior
 
 __all__ = ["TIME_SCALES", "SeriesPosterior", "find_time_scale", "to_log"]
@@ -67,6 +69,26 @@ class SeriesPosterior(Posterior):
         median = median[self.known].unsqueeze(1)
         return mean[self.known], std[self.known] * median
 
+    @cached_property
+    def _correction(self):
+        """The correction by measurements, None if there is none."""
+        single = self.single
+        if not single.module.is_corrected:
+            return None
+        columns = list(range(len(self.low)))
+        low, high = self.low.double(), self.high.double()
+        mean = torch.lerp(low, high, _clamped_moments(*self._smooth_logarithms(columns))[0])
+        geometry = self._nominal_geometry(mean)
+        return Correction.find(single.module, single.decoder, mean, geometry, low, high)
+
+    def _move(self, values, columns):
+        return values if self._correction is None else self._correction.move(values, columns)
+
+    def _nominal_geometry(self, like):
+        # Only the shape of the canopy matters to traits of dates whose angles are not known.
+        nominal = torch.tensor(self.single.decoder.nominal_geometry).to(like)
+        return nominal.expand(len(like), len(nominal))
+
     def _to_units(self, logarithms, columns):
         latents = (logarithms.exp() - _OFFSET).clamp(0, 1)
         return torch.lerp(self.low.double()[columns], self.high.double()[columns], latents)
@@ -75,12 +97,13 @@ class SeriesPosterior(Posterior):
         """See :class:`Posterior`."""
         mean, std = _clamped_moments(*self._smooth_logarithms(columns))
         low, high = (bound.double()[columns] for bound in (self.low, self.high))
-        return torch.lerp(low, high, mean), (high - low) * std
+        return self._move(torch.lerp(low, high, mean), columns), (high - low) * std
 
     def quantiles(self, levels, columns):
         """See :class:`Posterior`."""
         mean, std = self._smooth_logarithms(columns)
-        return self._to_units(mean + std * torch.special.ndtri(levels.to(mean)), columns)
+        values = self._to_units(mean + std * torch.special.ndtri(levels.to(mean)), columns)
+        return self._move(values, columns)
 
     def draw(self, normal, columns):
         """See :class:`Posterior`. Each date has draws of its own."""
@@ -90,8 +113,10 @@ class SeriesPosterior(Posterior):
         factor = self.single.module.copula_factor.to(normal)
         # One product per date, whose rounding does not depend on the other dates.
         normal = torch.bmm(normal, factor.mT.expand(len(normal), *factor.shape))
-        variables = self._to_units(mean + std * normal, inputs)
-        return decoder.compute_traits(variables, self._find_geometry().unsqueeze(1), columns)
+        variables = self._to_units(mean + std * normal, inputs).transpose(0, 1)
+        variables = self._move(variables, inputs).transpose(0, 1)
+        geometry = self._find_geometry().unsqueeze(1)
+        return self.single.compute_traits(variables, geometry, columns)
 
     def _find_geometry(self):
         """Return the angles of the spectrum that is nearest in time to each known date."""

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _check_feature_names_in, _check_y, check_is
 
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import TorchStateMixin, check_device
+from sklearn_sits.series.channel_names import suggest
 from sklearn_sits.vae.training import TrainingSettings
 
 __all__ = ["BaseVAERegressor"]
@@ -90,6 +91,7 @@ class BaseVAERegressor(
         if unknown or not targets:
             raise ValueError(
                 f"targets must be 'all' or among {names}, got {unknown or 'an empty sequence'}."
+                + "".join(suggest(name, names) for name in unknown[:1])
             )
         return [names.index(name) for name in targets]
 

@@ -210,6 +210,8 @@ def test_per_date(cube, chunks, n_dates):
     np.testing.assert_array_equal(both.sel(statistic="mean", target="CCC"), 2 * mean)
 
 
+# The values are no spectra.
+@pytest.mark.filterwarnings("ignore:.* would be likelier if 0.1 were subtracted")
 @pytest.mark.filterwarnings("ignore:Training . of at most 3 collapsed")
 def test_prosail(cube):
     """Angles are layers with dates; a spectrum needs all of them."""
@@ -219,7 +221,7 @@ def test_prosail(cube):
         {
             "sun_zenith": ("time", np.linspace(60, 30, N_DATES)),
             "view_zenith": (("y", "x"), np.full(SHAPE, 5.0)),
-            "azimuth": (("time", "y", "x"), np.full((N_DATES, *SHAPE), 100.0)),
+            "relative_azimuth": (("time", "y", "x"), np.full((N_DATES, *SHAPE), 100.0)),
         }
     )
     X = pack_cube(cube, static=angles)

@@ -1,10 +1,8 @@
-import pickle
-
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
-from spectra import NAN, TRAINED, TRAITS, distort, make, to_series
+from spectra import NAN, TRAINED, TRAITS, distort, make
 
 from sklearn_sits import ProsailVAERegressor, reconstruction_score
 from sklearn_sits.datasets import make_prosail
@@ -83,51 +81,6 @@ def test_calibration_by_simulations(data):
     assert ratio.mean() > 1.1
     lower, upper = model.predict_interval(X)
     assert 0.9 < ((lower <= y[:, 0]) & (y[:, 0] <= upper)).mean() < 0.99
-
-
-@pytest.mark.parametrize("factor", [0.3, 4.0])
-def test_calibration_by_measurements(fitted, data, factor):
-    X, _ = data
-    mean, std = fitted.predict(X, return_std=True)
-    rng = np.random.default_rng(0)
-    y = mean + factor * std * rng.standard_normal(mean.shape)
-    expected = np.sqrt((10 + ((y - mean) / std) ** 2 @ [1, 0] @ np.ones(len(X))) / (10 + len(X)))
-    for _ in range(2):
-        assert fitted.calibrate(X, y) is fitted
-        lai = TRAITS.index("LAI")
-        assert_allclose(fitted.state_["measurement_factor"][lai], expected, rtol=1e-6)
-        assert fitted.state_["measurement_factor"][TRAITS.index("Cab")] == 1
-    found, wider = fitted.predict(X, return_std=True)
-    assert_array_equal(found, mean)
-    free = wider[:, 0] < 7.4  # half of the range is the most
-    assert_allclose(wider[free, 0], expected * std[free, 0], rtol=1e-6)
-    assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict(X, return_std=True)[1], wider)
-
-
-def test_calibration_by_few_measurements_of_series(data):
-    X, y = data
-    series = to_series(X)
-    model = ProsailVAERegressor("LAI", **TRAINED).fit(series)
-    measured = np.full(series.shape[:2], NAN)
-    measured[3, 1] = 14.0
-    assert model.calibrate(series, measured).state_["measurement_factor"][TRAITS.index("LAI")] > 1
-
-
-@pytest.mark.parametrize(
-    ("y", "match"),
-    [
-        (np.zeros((3, 2)), r"y must have shape \(400, 2\)"),
-        (None, r"y must have shape \(400, 2\), that of predict, got None"),
-        (3.0, r"y must have shape \(400, 2\), that of predict, got 3.0"),
-        (np.full((400, 2), NAN), "y has no measurement where X has a spectrum"),
-        (np.full((400, 2), np.inf), "y contains infinity"),
-    ],
-)
-def test_bad_measurements(fitted, data, y, match):
-    before = dict(vars(fitted))
-    with pytest.raises(ValueError, match=match):
-        fitted.calibrate(data[0], y)
-    assert vars(fitted) == before
 
 
 # Clouds

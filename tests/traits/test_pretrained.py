@@ -47,20 +47,39 @@ def test_behaves_as_fitted():
 
 
 @pytest.mark.parametrize(
-    ("sensor", "bands"),
-    [("Landsat-8", ["B4"]), ("Sentinel-2A", ["B4"]), ("Sentinel-2A", ["B3", "B2", "B4", "B8"])],
+    ("sensor", "bands", "match"),
+    [
+        (
+            "Landsat-8",
+            ["B4"],
+            r"the bands B4 of Landsat-8, .* ProsailVAERegressor\(sensor='Landsat-8', bands=",
+        ),
+        ("Sentinel-2A", ["B4"], r"the bands B4 of .*\(sensor='Sentinel-2A', bands=\['B4'\], obj"),
+        ("Sentinel-2A", ["B3", "B2", "B4", "B8"], "order B2 B3 B4 B8 of the weights, got B3 B2"),
+        ("Sentinel-2A", "B4", "bands must be a sequence of names"),
+        ("sentinel 2a", None, "sensor must be one of .* Did you mean 'Sentinel-2A'"),
+    ],
 )
-def test_unknown(sensor, bands):
-    with pytest.raises(ValueError, match="There are no weights for the bands .* fit Prosail"):
+def test_unknown(sensor, bands, match):
+    with pytest.raises(ValueError, match=match):
         load_prosail_vae(sensor, bands)
+
+
+def test_other_spelling():
+    model = load_prosail_vae(bands=["B02", "B03", "b4", "B08"])
+    assert model.feature_names_in_.tolist()[:5] == ["B2", "B3", "B4", "B8", "sun_zenith"]
+
+
+@pytest.mark.parametrize("targets", ["lai", ["LAI", "CCc"]])
+def test_unknown_target(targets):
+    with pytest.raises(ValueError, match="targets must be .* Did you mean '(LAI|CCC)'"):
+        load_prosail_vae(targets=targets)
 
 
 def test_all_bands_by_name():
     X, _ = make_prosail(20, random_state=0)
     bands = Sensor.load("Sentinel-2A").bands
     assert_array_equal(load_prosail_vae(bands=bands).predict(X), load_prosail_vae().predict(X))
-    with pytest.raises(ValueError, match="There are no weights for 'Sentinel-9'"):
-        load_prosail_vae("Sentinel-9")
 
 
 @pytest.mark.filterwarnings(r"ignore:Training \d of at most 3 collapsed:UserWarning")

@@ -154,17 +154,24 @@ def test_dates_do_not_matter(data):
     assert_array_equal(make().fit(later).predict(packed), model.predict(packed))
 
 
+@pytest.mark.filterwarnings("error:X ")
 def test_table(data):
     X, _ = data
-    table = pd.DataFrame(X, columns=[*BANDS, "sza", "vza", "raa"])
-    model = make().fit(table)
+    table = pd.DataFrame(X, columns=[*BANDS, "sun_zenith", "view_zenith", "relative_azimuth"])
+    model = make().fit(X)
+    expected = model.predict(X)
     assert model.feature_names_in_.tolist() == table.columns.tolist()
-    assert_array_equal(model.predict(table), make().fit(X).predict(X))
-    other = table[["B3", "B2", *table.columns[2:]]]
-    with pytest.raises(ValueError, match="X has the bands in the order B3, B2, B4"):
-        make().fit(other)
-    with pytest.raises(ValueError, match="feature names"):
-        model.predict(other)
+    shuffled = table[sorted(table)].rename(columns={"B2": "B02", "relative_azimuth": "raa"})
+    for fitted_on in (X, table, shuffled):
+        model = make().fit(fitted_on)
+        assert model.feature_names_in_.tolist() == table.columns.tolist()
+        for given in (X, table, shuffled):
+            assert_array_equal(model.predict(given), expected)
+    with pytest.raises(ValueError, match="X lacks B8A of the model"):
+        model.predict(table.drop(columns="B8A"))
+    swapped = make(bands=["B08", "b2"]).fit(table[["B8", "B2", *table.columns[10:]]])
+    assert swapped.sensor_.bands == ("B8", "B2")
+    assert swapped.feature_names_in_.tolist()[:2] == ["B8", "B2"]
 
 
 # State

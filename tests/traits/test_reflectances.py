@@ -13,7 +13,7 @@ from sklearn_sits.traits.reflectances import check_reflectances, evenly_spaced_s
 
 DECODER = Prosail("Sentinel-2A", ["B4", "B8"], quadrature=1)
 ROW = [0.05, 0.4, 35.0, 5.0, 100.0]
-COLUMNS = ["B4", "B8", "sun", "view", "azimuth"]
+COLUMNS = ["B4", "B8", "sun_zenith", "view_zenith", "relative_azimuth"]
 
 
 def check(X, decoder=DECODER, estimator=None, reset=True):
@@ -23,6 +23,10 @@ def check(X, decoder=DECODER, estimator=None, reset=True):
 
 def table(n=4):
     return np.tile(ROW, (n, 1))
+
+
+def named(**changes):
+    return pd.DataFrame(table(), columns=COLUMNS).rename(columns=changes)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -93,9 +97,12 @@ def change(column, value):
         (csr_array(table()), "[Ss]parse"),
         ([[1.0], [2.0, 3.0]], "inhomogeneous|sequence"),
         (np.ones((2, 3, 5)), "X has 4 columns"),
-        (pd.DataFrame(table(), columns=COLUMNS)[["B8", "B4", *COLUMNS[2:]]], "in the order B8, B4"),
+        (named(B8="B5"), "X lacks B8 of the model; it has B4, B5, sun_zenith, .* for Sentinel-2A"),
+        (named(sun_zenith="sun"), "X lacks sun_zenith of the model"),
+        (named().assign(plot=1), "X has plot besides B4, B8, .* Leave it out"),
+        (named()[["B4", "B8"]], "X has nothing besides B4, B8, expected 3 columns"),
     ],
-    ids=range(16),
+    ids=range(19),
 )
 def test_bad_input(X, match):
     with pytest.raises((ValueError, TypeError), match=match):
@@ -167,9 +174,43 @@ def test_extreme_angles(angles):
     assert_array_equal(check(change(slice(2, 5), angles))[1], np.tile(angles, (4, 1)))
 
 
-def test_names_that_are_not_those_of_all_bands_are_taken_in_order():
-    X = pd.DataFrame(table(), columns=["red", "B8", *COLUMNS[2:]])
-    assert_array_equal(check(X)[0], table()[:, :2])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "X",
+    [
+        named(),
+        named()[COLUMNS[::-1]],
+        named(B4="B04", B8="nir", sun_zenith="sza")[
+            ["view_zenith", "nir", "relative_azimuth", "B04", "sza"]
+        ],
+        # Angles of other names are taken in order.
+        named(sun_zenith="a", view_zenith="b", relative_azimuth="c")[["B8", "a", "B4", "b", "c"]],
+        named(**{name: f"column {name}" for name in COLUMNS}),
+        table(),
+        pd.DataFrame(table()),
+    ],
+    ids=range(7),
+)
+def test_names(X):
+    """Names tell the order of the columns; without known names they are taken in order."""
+    estimator = BaseEstimator()
+    for reset in (True, False):
+        spectra = check(X, estimator=estimator, reset=reset)
+        assert_array_equal(spectra.reflectances, table()[:, :2])
+        assert_array_equal(spectra.angles, table()[:, 2:])
+    own = [f"column {name}" for name in COLUMNS]
+    is_own = isinstance(X, pd.DataFrame) and list(X.columns) == own
+    assert list(estimator.feature_names_in_) == (own if is_own else COLUMNS)
+    check(np.ones((2, 3, 6)) * 0.1 * np.array([1, 1, 1, 300, 50, 50]), estimator=estimator)
+    assert list(estimator.feature_names_in_) == COLUMNS
+
+
+def test_unknown_names_after_fit():
+    estimator = BaseEstimator()
+    check(table(), estimator=estimator)
+    other = named(**{name: f"column {name}" for name in COLUMNS})
+    with pytest.raises(ValueError, match=r"X has the columns column B4, .* pass X.to_numpy\(\)"):
+        check(other, estimator=estimator, reset=False)
 
 
 @pytest.mark.parametrize("n", [1, 2, 10])
