@@ -16,15 +16,25 @@ TARGETS = ["LAI", "CCC"]
 
 @pytest.mark.parametrize(("sensor", "bands"), SHIPPED)
 def test_shipped_weights(sensor, bands):
-    X, y = make_prosail(3000, sensor=sensor, bands=bands, targets=TARGETS, random_state=123)
-    model = load_prosail_vae(sensor, bands, targets=TARGETS)
-    low, high = model.predict_interval(X)
-    inside = ((y >= low) & (y <= high)).mean(0)
-    assert (inside > 0.93).all()
-    assert (inside < 0.97).all()
     few = bands is not None and len(bands) == 4
-    rmse = np.sqrt(np.mean((model.predict(X) - y) ** 2, axis=0))
-    assert (rmse < ([1.5, 100] if few else [1.15, 67])).all(), rmse
+    bounds = {"mixed": [1.4, 90] if few else [1.2, 62], "paper": [1.5, 100] if few else [1.3, 80]}
+    model = load_prosail_vae(sensor, bands, targets=TARGETS)
+    for variables, largest in bounds.items():
+        X, y = make_prosail(
+            3000,
+            sensor=sensor,
+            bands=bands,
+            variables=variables,
+            targets=TARGETS,
+            random_state=123,
+        )
+        low, high = model.predict_interval(X)
+        inside = ((y >= low) & (y <= high)).mean(0)
+        assert (inside > 0.93).all(), (variables, inside)
+        # As wide as the type of canopy with the largest errors needs them.
+        assert (inside < 0.985).all(), (variables, inside)
+        rmse = np.sqrt(np.mean((model.predict(X) - y) ** 2, axis=0))
+        assert (rmse < largest).all(), (variables, rmse)
 
 
 def test_size():
