@@ -1,8 +1,9 @@
 """Vegetation traits: field measurements of LAI, and simulations of which everything is known.
 
 The field protocol predicts at the images before and after a measurement and interpolates linearly
-to its day. No measurement is used to fit or to choose anything: the models see the unlabelled
-spectra of the file only. Predictions of three published models on the same rows come with the data.
+to its day, site by site. No measurement is used to fit or to choose anything: the models see the
+unlabelled spectra of France and of Spain in 2017 only. Predictions of published models on the same
+rows and spectra come with the data.
 """
 
 import argparse
@@ -23,32 +24,59 @@ from systems import print_table
 
 from sklearn_sits import ProsailVAERegressor, load_prosail_vae
 from sklearn_sits.datasets import make_prosail
-from sklearn_sits.physics import VARIABLES, Prosail, sample_geometry, sample_variables
+from sklearn_sits.physics import (
+    DERIVED_TRAITS,
+    VARIABLES,
+    Prosail,
+    sample_geometry,
+    sample_variables,
+)
+from sklearn_sits.traits.shipped import SHIPPED as SHIPPED_SENSORS
 
-TARGETS = [variable.name for variable in VARIABLES] + ["CCC", "CWC", "CDMC"]
+TARGETS = [variable.name for variable in VARIABLES] + list(DERIVED_TRAITS)
 OBJECTIVES = ["hybrid", "simulations", "self-supervised"]
 SHIPPED = "shipped weights"
+# The default objective after the pretraining is replaced by the shipped weights.
+FROM_SHIPPED = "hybrid, from shipped weights"
+PARTS = ["speed", "series", "sensors", "field", "simulated"]
 TIME_SCALES = [20.0, 60.0]
+FILES = ("dev", "spain2018")
 PEERS = {
     "snap_v2": "SNAP",
+    "sl2p": "SL2P",
     "prosailvae_authors": "PROSAIL-VAE, authors'",
     "mlpreg_authors": "MLP-Reg, authors'",
 }
+COVERAGES = (0.5, 0.8, 0.95)
+# Distributions of simulated canopies.
+SIMULATED = {"paper": "the paper's priors", "mixed": "the mixture"}
 N_BOOTSTRAP = 2000
 
 
 def load(folder):
-    """Return the unlabelled spectra, those around each measurement, and what peers predict."""
-    file = np.load(folder / "s2_lai_field_dev.npz", allow_pickle=False)
-    peers = np.load(folder / "lai_peers_dev.npz", allow_pickle=False)
-    # The angles of the file are named; ours are sun zenith, view zenith, relative azimuth.
-    spectra = np.hstack([file["spectra"], file["spectra_angles"]])
-    before = np.hstack([file["refl_pre"], file["ang_pre"]])
-    after = np.hstack([file["refl_post"], file["ang_post"]])
-    gap_before = np.abs(file["field_day"] - file["day_pre"])
-    gap_after = np.abs(file["day_post"] - file["field_day"])
-    weight = gap_after / np.maximum(gap_before + gap_after, 1)
-    return spectra, before, after, weight, file["lai"].astype(float), peers
+    """Return the unlabelled spectra, and for each site what was measured and predicted there."""
+    sites = {}
+    for name in FILES:
+        file = np.load(folder / f"s2_lai_field_{name}.npz", allow_pickle=False)
+        peers = np.load(folder / f"lai_peers_{name}.npz", allow_pickle=False)
+        gap_before = np.abs(file["field_day"] - file["day_pre"])
+        gap_after = np.abs(file["day_post"] - file["field_day"])
+        rows = {
+            # The angles of the file are named; ours are sun zenith, view zenith, relative azimuth.
+            "before": np.hstack([file["refl_pre"], file["ang_pre"]]),
+            "after": np.hstack([file["refl_post"], file["ang_post"]]),
+            "weight": gap_after / np.maximum(gap_before + gap_after, 1),
+            "lai": file["lai"].astype(float),
+            **{key: peers[key] for key in peers.files if key.startswith(tuple(PEERS))},
+        }
+        for site in np.unique(file["site"]):
+            sites[str(site)] = {key: value[file["site"] == site] for key, value in rows.items()}
+    return load_spectra(folder, FILES[0]), sites
+
+
+def load_spectra(folder, name):
+    file = np.load(folder / f"s2_lai_field_{name}.npz", allow_pickle=False)
+    return np.hstack([file["spectra"], file["spectra_angles"]])
 
 
 def crps(error, std):
@@ -60,13 +88,13 @@ def crps(error, std):
 
 
 def field_scores(prediction, std, lai):
-    """Return RMSE, bias, r, coverage of 50, 90 and 95 % intervals, width of the last, CRPS."""
+    """Return RMSE, bias, r, coverage of 50, 80 and 95 % intervals, width of the last, CRPS."""
     error = prediction - lai
     scores = [np.sqrt(np.mean(error**2)), error.mean(), np.corrcoef(prediction, lai)[0, 1]]
     if std is None:
         scores += [np.nan] * 4
     else:
-        scores += [np.mean(np.abs(error) < norm.ppf(0.5 + c / 2) * std) for c in (0.5, 0.9, 0.95)]
+        scores += [np.mean(np.abs(error) < norm.ppf(0.5 + c / 2) * std) for c in COVERAGES]
         scores.append(np.mean(2 * norm.ppf(0.975) * std))
     return np.array([*scores, crps(error, std)])
 
@@ -92,51 +120,93 @@ def fmt(values, digits=3):
     return ["" if "nan" in cell else cell for cell in cells]
 
 
-def field(folder, seeds, models):
-    spectra, before, after, weight, lai, peers = load(folder)
-    squares = {name: (peers[key] - lai) ** 2 for key, name in PEERS.items()}
-    rows = []
-    for key, name in PEERS.items():
-        std = peers[key + "_std"] if key + "_std" in peers else None
-        rows.append([name, *fmt(field_scores(peers[key], std, lai)), "", "", ""])
-    rng = np.random.default_rng(0)
-    for objective in [SHIPPED, *models]:
-        scores, errors, seconds, misfits = [], [], [], []
-        for seed in range(1 if objective == SHIPPED else seeds):
-            start = time.process_time()
-            if objective == SHIPPED:
-                model = load_prosail_vae()
-            else:
-                model = ProsailVAERegressor(objective=objective, random_state=seed).fit(spectra)
-            seconds.append(time.process_time() - start)
-            (first, first_std), (last, last_std) = (
-                model.predict(X, return_std=True) for X in (before, after)
-            )
-            prediction = weight * first + (1 - weight) * last
-            std = weight * first_std + (1 - weight) * last_std
-            scores.append(field_scores(prediction, std, lai))
-            errors.append((prediction - lai) ** 2)
-            misfits.append(model.misfit_)
-        intervals = [
-            paired_interval(np.array(errors), squares[name], rng) for name in PEERS.values()
-        ]
-        cells = [f"{low:+.2f} to {high:+.2f}" for low, high in intervals[:2]]
-        rows.append(
-            [objective, *fmt(np.array(scores)), *cells, fmt(np.array(seconds)[:, None], 1)[0]]
-        )
-        print(*rows[-1], f"misfit {np.mean(misfits):.2f}", sep=" | ", flush=True)
-    print(
-        f"\n## LAI in the field, {len(lai)} rows, fitted on {len(spectra)} spectra, {seeds} seeds\n"
+def predict_between(model, site):
+    """Predict at the dates around each measurement, and interpolate to its day."""
+    (first, first_std), (last, last_std) = (
+        model.predict(site[key], return_std=True) for key in ("before", "after")
     )
-    columns = ["RMSE", "bias", "r", "in 50 %", "in 90 %", "in 95 %", "width 95 %", "CRPS"]
-    print_table(["", *columns, "RMSE - SNAP", "RMSE - PROSAIL-VAE", "fit CPU s"], rows)
+    weight = site["weight"]
+    return weight * first + (1 - weight) * last, weight * first_std + (1 - weight) * last_std
 
 
-def simulated(seeds, n_train, n_test):
-    X, y = make_prosail(n_test, targets=TARGETS, random_state=10_000)
+def fit_models(spectra, seeds, objectives):
+    """Yield the name of each system, its models, and the CPU seconds of their training."""
+    yield SHIPPED, [load_prosail_vae()], [0.0]
+    settings = {objective: {"objective": objective} for objective in objectives}
+    settings[FROM_SHIPPED] = {"init": "shipped"}
+    for name, parameters in settings.items():
+        models, seconds = [], []
+        for seed in range(seeds):
+            start = time.process_time()
+            model = ProsailVAERegressor(**parameters, random_state=seed)
+            models.append(model.fit(spectra))
+            seconds.append(time.process_time() - start)
+        yield name, models, seconds
+
+
+def field(folder, seeds, objectives):
+    spectra, sites = load(folder)
+    lai = {site: rows["lai"] for site, rows in sites.items()}
+    rows, means = {site: [] for site in sites}, []
+    for key, name in PEERS.items():
+        scores = []
+        for site, data in sites.items():
+            scores.append(field_scores(data[key], data.get(key + "_std"), lai[site]))
+            rows[site].append([name, *fmt(scores[-1]), *[""] * len(PEERS)])
+        means.append([name, *fmt(np.mean(scores, axis=0)), "", ""])
+    rng = np.random.default_rng(0)
+    for name, models, seconds in fit_models(spectra, seeds, objectives):
+        scores, errors = [], []
+        for site, data in sites.items():
+            found = [predict_between(model, data) for model in models]
+            scores.append([field_scores(*one, lai[site]) for one in found])
+            errors.append([one[0] - lai[site] for one in found])
+            squares = np.square(errors[-1])
+            cells = [
+                "{:+.2f} to {:+.2f}".format(
+                    *paired_interval(squares, (data[key] - lai[site]) ** 2, rng)
+                )
+                for key in PEERS
+            ]
+            rows[site].append([name, *fmt(scores[-1]), *cells])
+        both = np.concatenate(errors[:2], axis=1)
+        rmse = np.sqrt(np.mean(both**2, axis=1))[:, None]
+        seconds = np.array(seconds)[:, None]
+        means.append([name, *fmt(np.mean(scores, axis=0)), fmt(rmse)[0], fmt(seconds, 1)[0]])
+        misfit = np.mean([model.misfit_ for model in models])
+        print(*means[-1], f"misfit {misfit:.2f}", sep=" | ", flush=True)
+    columns = ["RMSE", "bias", "r", "in 50 %", "in 80 %", "in 95 %", "width 95 %", "CRPS"]
+    for site, table in rows.items():
+        print(f"\n## LAI in the field, {site}, {len(lai[site])} rows, {seeds} seeds\n")
+        print_table(["", *columns, *[f"RMSE - {name}" for name in PEERS.values()]], table)
+    first = list(sites)[:2]
+    print(f"\n## Means of the sites; fitted on {len(spectra)} spectra\n")
+    print_table(["", *columns, f"RMSE {' + '.join(first)}", "fit CPU s"], means)
+
+
+def agreement(folder):
+    """Compare fractions with those of SNAP on real spectra."""
+    rows = []
+    for name in FILES:
+        X = load_spectra(folder, name)
+        peers = np.load(folder / f"spectra_peers_{name}.npz", allow_pickle=False)
+        found = load_prosail_vae(targets=["fAPAR", "fCover", "LAI"]).predict(X)
+        for j, target in enumerate(("fAPAR", "fCover", "LAI")):
+            for key in ("snap", "sl2p"):
+                other = peers[f"{key}_{target.lower()}"]
+                difference = found[:, j] - other
+                r = np.corrcoef(found[:, j], other)[0, 1]
+                spread = np.sqrt(np.mean(difference**2))
+                rows.append([name, target, key, *fmt(np.array([r, difference.mean(), spread]))])
+    print("\n## Agreement on real spectra, shipped weights\n")
+    print_table(["", "trait", "with", "r", "mean difference", "RMSD"], rows)
+
+
+def simulated(seeds, n_train, n_test, variables, objectives):
+    X, y = make_prosail(n_test, variables=variables, targets=TARGETS, random_state=10_000)
     errors, covers = {}, {}
     fit_s, predict_s = {}, {}
-    for name in ("MLPRegressor", SHIPPED, *OBJECTIVES):
+    for name in ("MLPRegressor", SHIPPED, *objectives):
         errors[name], covers[name], fit_s[name], predict_s[name] = [], [], [], []
         for seed in range(1 if name == SHIPPED else seeds):
             start = time.process_time()
@@ -146,7 +216,9 @@ def simulated(seeds, n_train, n_test):
                 )
                 model = TransformedTargetRegressor(
                     make_pipeline(StandardScaler(), network), transformer=StandardScaler()
-                ).fit(*make_prosail(n_train, targets=TARGETS, random_state=seed))
+                ).fit(
+                    *make_prosail(n_train, variables=variables, targets=TARGETS, random_state=seed)
+                )
             elif name == SHIPPED:
                 model = load_prosail_vae(targets=TARGETS)
             else:
@@ -161,7 +233,10 @@ def simulated(seeds, n_train, n_test):
             if name != "MLPRegressor":
                 low, high = model.predict_interval(X)
                 covers[name].append(np.mean((y >= low) & (y <= high), axis=0))
-    print(f"\n## RMSE on {n_test} simulated spectra, {n_train} to train, {seeds} seeds\n")
+    print(
+        f"\n## RMSE on {n_test} spectra simulated from {SIMULATED[variables]}, {n_train} to train, "
+        f"{seeds} seeds\n"
+    )
     digits = {"Cw": 4, "Cm": 4, "CWC": 4, "CDMC": 4}
     rows = []
     for j, target in enumerate(TARGETS):
@@ -173,6 +248,29 @@ def simulated(seeds, n_train, n_test):
     rows.append(["fit CPU s", *seconds, *blank])
     rows.append(["predict CPU s", *[f"{np.mean(v):.2f}" for v in predict_s.values()], *blank])
     print_table(["", *errors, *[f"in 95 %, {name}" for name in covers if covers[name]]], rows)
+
+
+def sensors():
+    """Test all shipped weights on simulations of their sensor from the paper's priors."""
+    targets = ["LAI", "CCC", "CWC", "fAPAR", "fCover"]
+    rows = []
+    for sensor, bands in SHIPPED_SENSORS:
+        X, y = make_prosail(
+            20_000, sensor=sensor, bands=bands, targets=targets, random_state=10_000
+        )
+        model = load_prosail_vae(sensor, bands, targets=targets)
+        error = model.predict(X) - y
+        low, high = model.predict_interval(X)
+        inside = 100 * np.mean((y >= low) & (y <= high), axis=0)
+        cells = [
+            f"{rmse:.{digits}f}, {cover:.1f} %"
+            for rmse, cover, digits in zip(
+                np.sqrt(np.mean(error**2, axis=0)), inside, (2, 1, 4, 3, 3), strict=True
+            )
+        ]
+        rows.append([sensor, " ".join(bands or ["all"]), *cells])
+    print("\n## RMSE and share in 95 % intervals of the shipped weights\n")
+    print_table(["", "bands", *targets], rows)
 
 
 def make_series(n, n_dates, seed):
@@ -244,15 +342,24 @@ def main():
     parser.add_argument("--data", type=Path, help="folder of the field data")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--objectives", nargs="+", default=OBJECTIVES, choices=OBJECTIVES)
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--quick", action="store_true", help="one seed, few simulations")
     args = parser.parse_args()
     torch.set_num_threads(1)
     seeds = 1 if args.quick else args.seeds
-    speed()
-    series(seeds)
-    simulated(min(seeds, 3), 10_000 if args.quick else 100_000, 20_000)
-    if args.data:
+    if "speed" in args.parts:
+        speed()
+    if "series" in args.parts:
+        series(seeds)
+    if "sensors" in args.parts:
+        sensors()
+    if "field" in args.parts and args.data:
+        agreement(args.data)
         field(args.data, seeds, args.objectives)
+    if "simulated" in args.parts:
+        for variables in SIMULATED:
+            n_train = 10_000 if args.quick else 100_000
+            simulated(min(seeds, 3), n_train, 20_000, variables, args.objectives)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ from sklearn_sits.physics import VARIABLES
 
 NAN = np.nan
 BANDS = ["B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"]
-TRAITS = [variable.name for variable in VARIABLES] + ["CCC", "CWC", "CDMC"]
+TRAITS = [variable.name for variable in VARIABLES] + ["CCC", "CWC", "CDMC", "fAPAR", "fCover"]
 OBJECTIVES = ["hybrid", "self-supervised", "simulations"]
 TINY = {
+    # What short trainings can learn, and what `make_prosail` draws from.
+    "priors": "paper",
     "n_hidden": 32,
     "pretrain_iter": 30,
     "max_iter": 3,

@@ -9,14 +9,15 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn_sits._module_names import set_module
 from sklearn_sits.datasets._random import generators
 from sklearn_sits.physics import (
+    CANOPY_TYPES,
     DERIVED_TRAITS,
     SIMULATION_PRIORS,
     VARIABLES,
     Prosail,
     Sensor,
-    sample_geometry,
     sample_variables,
 )
+from sklearn_sits.physics.canopy_types import MIXTURE, sample_mixture
 
 __all__ = ["make_prosail"]
 
@@ -29,7 +30,7 @@ _ANGLES = ["sun_zenith", "view_zenith", "relative_azimuth"]
         "n_samples": [Interval(Integral, 1, None, closed="left")],
         "sensor": [str, Sensor],
         "bands": ["array-like", None],
-        "variables": [StrOptions({"paper"}), Mapping],
+        "variables": [StrOptions({"paper", "mixed", *CANOPY_TYPES}), Mapping],
         "targets": ["array-like"],
         "noise": [Interval(Real, 0, None, closed="left")],
         "codistribution": ["boolean"],
@@ -53,9 +54,9 @@ def make_prosail(
 ):
     """Simulate the reflectances of canopies with known traits by PROSAIL.
 
-    The leaf, canopy and soil variables follow the distributions in [1]_, without the soils that
-    would reflect more light than they receive. The sun and view angles are those of Sentinel-2. A
-    regression can train on these data without any field measurement.
+    By default the leaf, canopy and soil variables follow the distributions in [1]_, without the
+    soils that would reflect more light than they receive. The sun and view angles are those of the
+    sensor. A regression can train on these data without any field measurement.
 
     Parameters
     ----------
@@ -65,9 +66,11 @@ def make_prosail(
         Name of a sensor in `sklearn_sits.physics.SENSORS`, or a sensor of your own.
     bands : sequence of str or None, default=None
         Names of its bands. None selects the bands designed for the land surface.
-    variables : "paper" or mapping of str to Prior, default="paper"
+    variables : str or mapping of str to Prior, default="paper"
         Distributions of the variables. "paper" takes them from [1]_; a mapping replaces the
-        distributions of the variables that it names.
+        distributions of the variables that it names. The name of a type of canopy in
+        `sklearn_sits.physics.CANOPY_TYPES` takes those of that type, and "mixed" those of the
+        mixture on which :class:`~sklearn_sits.ProsailVAERegressor` trains.
     targets : sequence of str, default=("LAI", "Cab", "CCC", "CWC")
         Columns of y. They may be variables (N, Cab, Car, Cbrown, Cw, Cm, LAI, ALA, hspot, psoil,
         rsoil), contents of the canopy per ground area, which are chlorophyll CCC = LAI x Cab
@@ -118,19 +121,18 @@ def make_prosail(
     unknown = [target for target in targets if target not in known]
     if unknown or not targets:
         raise ValueError(f"targets must be among {known}, got {unknown or 'none'}.")
-    priors = dict(SIMULATION_PRIORS)
-    if variables != "paper":
-        unknown = [name for name in variables if name not in _NAMES]
-        if unknown:
-            raise ValueError(f"variables must be among {_NAMES}, got {unknown}.")
-        priors |= variables
+    tables = _list_tables(variables)
     model = Prosail(sensor, bands)
     (rng,) = generators(random_state, 1)
     generator = torch.Generator().manual_seed(int(rng.integers(2**63)))
-    canopy = sample_variables(
-        n_samples, priors, codistribution=codistribution, max_soil=1.0, generator=generator
-    )
-    geometry = sample_geometry(n_samples, generator)
+
+    def sample(n, priors):
+        return sample_variables(
+            n, priors, codistribution=codistribution, max_soil=1.0, generator=generator
+        )
+
+    canopy = sample_mixture(sample, n_samples, tables, generator)
+    geometry = model.sample_geometry(n_samples, generator)
     with torch.no_grad():
         X = torch.cat([model(canopy, geometry), geometry], dim=1).numpy()
         y = [
@@ -150,3 +152,15 @@ def make_prosail(
         X = pd.DataFrame(X, columns=[*model.sensor.bands, *_ANGLES])
         y = pd.DataFrame(y, columns=targets)
     return X, y
+
+
+def _list_tables(variables):
+    """Return the distributions of which each has an equal share of the canopies."""
+    if isinstance(variables, str):
+        if variables == "mixed":
+            return [CANOPY_TYPES[name] for name in MIXTURE]
+        return [SIMULATION_PRIORS if variables == "paper" else CANOPY_TYPES[variables]]
+    unknown = [name for name in variables if name not in _NAMES]
+    if unknown:
+        raise ValueError(f"variables must be among {_NAMES}, got {unknown}.")
+    return [SIMULATION_PRIORS | variables]

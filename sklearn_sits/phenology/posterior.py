@@ -95,13 +95,14 @@ class SeasonPosterior(Posterior):
         latents = latent_quantiles(self._fit.loc, self._fit.scale, levels.to(self._fit.loc))
         return self._arrange(self.module.to_parameters(latents))[..., columns]
 
-    def draw(self, normal):
+    def draw(self, normal, columns):
         """See :class:`Posterior`. Dates ascend, and the minimum is not above the maximum."""
         fit = self._fit
         n, n_draws, _ = normal.shape
         normal = normal.transpose(0, 1).reshape(n_draws, len(fit.loc), len(PHENOLOGY))
         draws = sample_dependent(fit.loc, fit.scale, dependence(fit.covariance), normal)
-        return self._arrange(self.module.to_parameters(draws)).transpose(0, 1)
+        draws = self._arrange(self.module.to_parameters(draws)).transpose(0, 1)
+        return draws[..., columns]
 
     def decode(self, dates):
         """Compute the vegetation index of the mean parameters.

@@ -1,5 +1,6 @@
 """Canopy reflectance in PyTorch: PROSAIL, and the sensors whose bands it computes."""
 
+from sklearn_sits.physics.canopy_types import CANOPY_TYPES
 from sklearn_sits.physics.distributions import TruncatedNormal
 from sklearn_sits.physics.prosail import Prosail
 from sklearn_sits.physics.prospect import Prospect
@@ -17,6 +18,7 @@ from sklearn_sits.physics.variables import (
 )
 
 __all__ = [
+    "CANOPY_TYPES",
     "DERIVED_TRAITS",
     "GEOMETRY",
     "SENSORS",

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits.physics.canopy_types import CANOPY_TYPES, MIXTURE
 from sklearn_sits.physics.checks import check_degrees, check_values
 from sklearn_sits.physics.leaf_angles import campbell
 from sklearn_sits.physics.prospect import Prospect, leaf_tables
@@ -85,10 +86,12 @@ class Prosail(RadiativeTransferModel):
 
     variables = VARIABLES
     priors = SIMULATION_PRIORS
+    canopy_types = CANOPY_TYPES
+    mixture = MIXTURE
     geometry = GEOMETRY
     # Sun zenith, view zenith and relative azimuth of a usual acquisition, in degrees.
     nominal_geometry = (35.0, 5.0, 90.0)
-    derived = tuple(DERIVED_TRAITS[name] for name in ("CCC", "CWC", "CDMC"))
+    derived = tuple(DERIVED_TRAITS.values())
     regularised = ("LAI",)
     # The other variables belong to the species and the soil.
     seasonal = ("Cab", "Car", "Cbrown", "Cw", "LAI")
@@ -175,7 +178,9 @@ class Prosail(RadiativeTransferModel):
         """
         return self._chunked(self._everywhere, self._everywhere, variables, geometry, check)
 
-    def fapar(self, variables: Tensor, geometry: Tensor, *, check: bool = True) -> Tensor:
+    def fapar(
+        self, variables: Tensor, geometry: Tensor, *, green: bool = False, check: bool = True
+    ) -> Tensor:
         """Compute the fraction of photosynthetically active radiation that leaves absorb.
 
         Parameters
@@ -184,6 +189,9 @@ class Prosail(RadiativeTransferModel):
             See `forward`.
         geometry : Tensor of shape (..., 3)
             See `forward`; only the sun zenith matters.
+        green : bool, default=False
+            Whether only what chlorophyll and carotenoids absorb counts. At each wavelength this is
+            their share in the absorption of the leaf.
         check : bool, default=True
             See `forward`.
 
@@ -197,15 +205,19 @@ class Prosail(RadiativeTransferModel):
         ValueError, TypeError
             See `forward`.
         """
-        return self._chunked(self._absorbed, self._at_par, variables, geometry, check)
+        absorbed = self._absorbed_by_pigments if green else self._absorbed
+        return self._chunked(absorbed, self._at_par, variables, geometry, check)
 
-    def fcover(self, variables: Tensor, *, check: bool = True) -> Tensor:
+    def fcover(self, variables: Tensor, *, green: bool = False, check: bool = True) -> Tensor:
         """Compute the fraction of the ground that leaves cover when seen from above.
 
         Parameters
         ----------
         variables : Tensor of shape (..., 11)
             See `forward`.
+        green : bool, default=False
+            Whether only green leaves count: the fraction is multiplied by the share of chlorophyll
+            and carotenoids in the absorption of the leaf, averaged over 400-700 nm.
         check : bool, default=True
             See `forward`.
 
@@ -222,7 +234,10 @@ class Prosail(RadiativeTransferModel):
         if check and not torch.compiler.is_compiling():
             check_values(variables, "variables", VARIABLES)
         lai, mean_angle = variables[..., 6], variables[..., 7]
-        return 1 - gap_fraction(campbell(mean_angle), lai, torch.zeros_like(lai))
+        cover = 1 - gap_fraction(campbell(mean_angle), lai, torch.zeros_like(lai))
+        if not green:
+            return cover
+        return cover * (self._at_par.green_share(variables) @ self._par_weights.to(variables))
 
     @property
     def bands(self):
@@ -239,16 +254,23 @@ class Prosail(RadiativeTransferModel):
         return sample_variables(n, priors, max_soil=1.0, generator=generator)
 
     def sample_geometry(self, n, generator=None):
-        """See :func:`~sklearn_sits.physics.sample_geometry`."""
-        return sample_geometry(n, generator)
+        """Draw angles of the sensor, see :func:`~sklearn_sits.physics.sample_geometry`."""
+        return sample_geometry(n, generator, self.sensor.name)
 
     def _bands(self, variables, geometry):
         return self._at_nodes(variables, geometry) @ self._weights.to(variables)
 
     def _absorbed(self, variables, geometry):
+        return self._absorbed_at_nodes(variables, geometry) @ self._par_weights.to(variables)
+
+    def _absorbed_by_pigments(self, variables, geometry):
+        absorbed = self._absorbed_at_nodes(variables, geometry)
+        share = self._at_par.green_share(variables)
+        return (absorbed * share) @ self._par_weights.to(variables)
+
+    def _absorbed_at_nodes(self, variables, geometry):
         leaf, soil, leaf_angles = self._at_par.optics(variables)
-        absorbed = absorbed_fraction(leaf, soil, leaf_angles, variables[:, 6], geometry[:, 0])
-        return absorbed @ self._par_weights.to(variables)
+        return absorbed_fraction(leaf, soil, leaf_angles, variables[:, 6], geometry[:, 0])
 
     def _chunked(self, function, canopy, variables, geometry, check):
         if check and not torch.compiler.is_compiling():
@@ -291,13 +313,26 @@ class _Canopy(nn.Module):
         self.soil = Soil(sampling, soil)
 
     def optics(self, variables):
-        structure, cab, car, cbrown, cw, cm, _, mean_angle, _, psoil, rsoil = variables.unbind(-1)
-        contents = torch.stack([cab, car, torch.zeros_like(cab), cbrown, cw, cm], dim=-1)
-        return self.leaf(structure, contents), self.soil(psoil, rsoil), campbell(mean_angle)
+        structure, *_, mean_angle, _, psoil, rsoil = variables.unbind(-1)
+        leaf = self.leaf(structure, _list_contents(variables))
+        return leaf, self.soil(psoil, rsoil), campbell(mean_angle)
+
+    def green_share(self, variables):
+        """Return the share of chlorophyll and carotenoids in the absorption of the leaf."""
+        contents = _list_contents(variables)
+        absorption = self.leaf.absorption.to(variables)
+        total = contents @ absorption
+        return contents[..., :2] @ absorption[:2] / total.clamp_min(torch.finfo(total.dtype).tiny)
 
     def forward(self, variables, geometry):
         lai, hspot = variables[..., 6], variables[..., 8]
         return bidirectional_reflectance(*self.optics(variables), lai, hspot, geometry)
+
+
+def _list_contents(variables):
+    """Return the contents of leaves in the order of the tables, no anthocyanins among them."""
+    _, cab, car, cbrown, cw, cm, *_ = variables.unbind(-1)
+    return torch.stack([cab, car, torch.zeros_like(cab), cbrown, cw, cm], dim=-1)
 
 
 def _sensor_rule(sensor, wavelengths, quadrature):

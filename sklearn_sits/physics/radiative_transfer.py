@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -28,6 +29,11 @@ class RadiativeTransferModel(nn.Module, ABC):
         Inputs that an encoder infers.
     priors : mapping of str to Prior
         Distribution of each variable, by name.
+    canopy_types : mapping of str to mapping of str to Prior
+        Other distributions of all variables, by the name of a type of canopy. Empty by default.
+    mixture : tuple of str
+        Types of canopy that have an equal share where the type is not known. Empty by default,
+        which stands for `priors`.
     bands : tuple of str
         Names of the bands.
     geometry : tuple of Variable
@@ -62,6 +68,8 @@ class RadiativeTransferModel(nn.Module, ABC):
 
     variables: tuple[Variable, ...]
     priors: Mapping[str, Prior]
+    canopy_types: Mapping[str, Mapping[str, Prior]] = MappingProxyType({})
+    mixture: tuple[str, ...] = ()
     bands: tuple[str, ...]
     geometry: tuple[Variable, ...] = ()
     nominal_geometry: tuple[float, ...] = ()
@@ -188,5 +196,28 @@ class RadiativeTransferModel(nn.Module, ABC):
         -------
         Tensor of shape (..., n_variables + n_derived)
         """
-        traits = [trait.compute(self, variables, geometry) for trait in self.derived]
-        return torch.cat([variables, *(trait.unsqueeze(-1) for trait in traits)], dim=-1)
+        columns = list(range(len(self.variables) + len(self.derived)))
+        return self.compute_traits(variables, geometry, columns)
+
+    def compute_traits(self, variables: Tensor, geometry: Tensor, columns: list[int]) -> Tensor:
+        """Compute some of the variables and derived traits.
+
+        Parameters
+        ----------
+        variables : Tensor of shape (..., n_variables)
+            In the order and units of `variables`.
+        geometry : Tensor of shape (..., n_geometry)
+            In the order and units of `geometry`.
+        columns : list of int
+            Positions among the variables and then the derived traits. Others are not computed.
+
+        Returns
+        -------
+        Tensor of shape (..., n_columns)
+        """
+        n = len(self.variables)
+        traits = [
+            variables[..., j] if j < n else self.derived[j - n].compute(self, variables, geometry)
+            for j in columns
+        ]
+        return torch.stack(traits, dim=-1)

@@ -57,11 +57,11 @@ def _content_of_canopy(column, model, variables, geometry):
 
 
 def _fapar(model, variables, geometry):
-    return model.fapar(variables, geometry, check=False)
+    return model.fapar(variables, geometry, green=True, check=False)
 
 
 def _fcover(model, variables, geometry):
-    return model.fcover(variables, check=False)
+    return model.fcover(variables, green=True, check=False)
 
 
 def _canopy_content(name, unit, leaf, description):
@@ -75,7 +75,7 @@ DERIVED_TRAITS = {
         _canopy_content("CCC", "µg/cm²", "Cab", "canopy chlorophyll content per ground area"),
         _canopy_content("CWC", "g/cm²", "Cw", "canopy water content per ground area"),
         _canopy_content("CDMC", "g/cm²", "Cm", "canopy dry matter content per ground area"),
-        Trait("fAPAR", "", _fapar, "absorbed share of photosynthetically active light", 0.0, 1.0),
-        Trait("fCover", "", _fcover, "share of the ground that leaves cover", 0.0, 1.0),
+        Trait("fAPAR", "", _fapar, "share of sunlight (400-700 nm) that pigments absorb", 0.0, 1.0),
+        Trait("fCover", "", _fcover, "share of the ground that green leaves cover", 0.0, 1.0),
     )
 }

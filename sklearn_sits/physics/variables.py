@@ -145,9 +145,17 @@ SIMULATION_PRIORS = {
     "psoil": Prior(0.5, float("inf"), 0.0, 1.0, 0.0, 1.0),
     "rsoil": Prior(1.2, 2.0, 0.3, 3.5, 0.5, 1.2),
 }
-# Ranges of the cosines of sun and view zenith to which the paper scales the input of its encoder.
-_SUN_COSINE = (0.3421, 0.9275)
-_VIEW_COSINE = (0.9796, 1.0)
+# Ranges of the cosines of sun and view zenith, by the first word of the name of a sensor. Those of
+# Sentinel-2 are the ranges to which the paper scales the input of its encoder. The others follow
+# from the orbits: sun zeniths of 15 to 75 degrees at mid-morning (Aqua: early afternoon), and views
+# up to 7.5 degrees from nadir for Landsat and 65 degrees for MODIS.
+_ZENITH_COSINES = {
+    "Sentinel": ((0.3421, 0.9275), (0.9796, 1.0)),
+    "Landsat": ((0.2588, 0.9659), (0.9914, 1.0)),
+    "MODIS": ((0.2588, 0.9659), (0.4226, 1.0)),
+}
+# Drones and sensors of your own: sun zeniths up to 75 degrees and views up to 60 degrees.
+_ANY_ZENITH_COSINES = ((0.2588, 1.0), (0.5, 1.0))
 
 
 @set_module("sklearn_sits.physics")
@@ -234,8 +242,10 @@ def _soil(values):
 
 
 @set_module("sklearn_sits.physics")
-def sample_geometry(n: int, generator: torch.Generator | None = None) -> Tensor:
-    """Draw the angles of a sun-synchronous sensor that looks near nadir, such as Sentinel-2.
+def sample_geometry(
+    n: int, generator: torch.Generator | None = None, sensor: str = "Sentinel-2A"
+) -> Tensor:
+    """Draw the angles under which a sensor sees the ground.
 
     Parameters
     ----------
@@ -243,12 +253,16 @@ def sample_geometry(n: int, generator: torch.Generator | None = None) -> Tensor:
         Number of draws.
     generator : torch.Generator, default=None
         Random number generator. None uses the global generator of torch.
+    sensor : str, default="Sentinel-2A"
+        Name of the sensor. The ranges of sun and view zenith are 22.0-70.0 and 0-11.6 degrees for
+        Sentinel-2, 15-75 and 0-7.5 for Landsat, 15-75 and 0-65 for MODIS, and 0-75 and 0-60 for
+        any other name.
 
     Returns
     -------
     Tensor of shape (n, 3), float64
-        Sun zenith (22.0-70.0), view zenith (0-11.6) and relative azimuth (0-360) in degrees. The
-        cosines of both zeniths and the azimuth are uniform.
+        Sun zenith, view zenith and relative azimuth (0-360) in degrees. The cosines of both
+        zeniths and the azimuth are uniform.
 
     Examples
     --------
@@ -260,6 +274,7 @@ def sample_geometry(n: int, generator: torch.Generator | None = None) -> Tensor:
     True
     """
     uniform = torch.rand(n, 3, dtype=torch.float64, generator=generator)
-    bounds = torch.tensor([_SUN_COSINE, _VIEW_COSINE], dtype=torch.float64)
+    cosines = _ZENITH_COSINES.get(sensor.partition("-")[0], _ANY_ZENITH_COSINES)
+    bounds = torch.tensor(cosines, dtype=torch.float64)
     cosine = bounds[:, 0] + (bounds[:, 1] - bounds[:, 0]) * uniform[:, :2]
     return torch.cat([torch.rad2deg(torch.acos(cosine)), 360 * uniform[:, 2:]], dim=-1)

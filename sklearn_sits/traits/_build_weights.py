@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from sklearn_sits.datasets import make_prosail
-from sklearn_sits.traits.pretrained import SHIPPED
+from sklearn_sits.traits.pretrained import make_model
+from sklearn_sits.traits.shipped import SHIPPED
 
 __all__ = ["build", "main"]
 
@@ -28,7 +29,7 @@ def build(trained):
         Content of the file.
     """
     X, _ = make_prosail(1000, sensor=trained.sensor, bands=trained.bands, random_state=0)
-    return trained.make_model().fit(X).state_
+    return make_model(trained).fit(X).state_
 
 
 def main():

@@ -48,7 +48,16 @@ def calibrate_encoder(module, simulator, angles, generator):
         module.learn_residuals(posterior.spectra - posterior.reconstruction)
         misfit = module.misfit(posterior.spectra - posterior.reconstruction)
         position = _find_position(posterior, traits)
-        module.simulation_factor.copy_(torch.quantile(position.abs(), _COVERAGE, dim=0))
+        factor = torch.quantile(position.abs(), _COVERAGE, dim=0)
+        # Of several types of canopy, the one with the largest errors sets the widths: nobody knows
+        # of which type a spectrum is.
+        for part in simulator.split():
+            traits_of_type, *views = part.draw(_HELD_OUT, angles, generator)
+            of_type = _find_position(
+                _encode(module, part, *views, low, high, generator), traits_of_type
+            )
+            factor = torch.maximum(factor, torch.quantile(of_type.abs(), _COVERAGE, dim=0))
+        module.simulation_factor.copy_(factor)
         module.copula_factor.copy_(_correlate(position[:, : posterior.n_variables]))
         posterior = _encode(module, simulator, *later_views, low, high, generator)
         both = torch.stack([position, _find_position(posterior, later)])

@@ -140,10 +140,30 @@ class TraitPosterior(Posterior):
         latents = (median + self._factor(columns) * distance).clamp(0, 1)
         return self._move(self._to_units(latents, columns), columns)
 
-    def draw(self, normal):
+    def draw(self, normal, columns):
         """See :class:`Posterior`. The variables depend on one another by a normal copula."""
         levels = torch.special.ndtr(normal @ self.module.copula_factor.to(normal).mT)
         variables = self.quantiles(levels.transpose(0, 1), list(range(self.n_variables)))
-        variables = variables.transpose(0, 1)
-        draws = self.decoder.append_derived(variables, self.geometry.unsqueeze(1))
-        return draws if self._correction is None else self._correction.move_derived(draws)
+        variables, geometry = variables.transpose(0, 1), self.geometry.unsqueeze(1)
+        return self.compute_traits(variables, geometry, columns)
+
+    def compute_traits(self, variables, geometry, columns):
+        """Compute some of the traits of draws, corrected by measurements.
+
+        Parameters
+        ----------
+        variables : tensor of shape (n, n_draws, n_variables)
+            Variables of the decoder, corrected.
+        geometry : tensor of shape (n, 1, n_geometry)
+            Their angles.
+        columns : list of int
+            Positions of the traits.
+
+        Returns
+        -------
+        traits : tensor of shape (n, n_draws, n_columns)
+        """
+        if self._correction is None:
+            return self.decoder.compute_traits(variables, geometry, columns)
+        traits = self.decoder.append_derived(variables, geometry)
+        return self._correction.move_derived(traits)[..., columns]

@@ -1,60 +1,31 @@
 """Trait retrieval that is ready to use."""
 
-from importlib.resources import files
-from typing import NamedTuple
-
-import numpy as np
-
 from sklearn_sits._module_names import set_module
-from sklearn_sits.physics import SENSORS
+from sklearn_sits.physics import SENSORS, Sensor
 from sklearn_sits.series.channel_names import match_names, suggest
 from sklearn_sits.traits.prosail_vae import ProsailVAERegressor
+from sklearn_sits.traits.shipped import SHIPPED, read_state
 
-__all__ = ["load_prosail_vae"]
+__all__ = ["load_prosail_vae", "make_model"]
 
-_ALL = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
-_BAND_SETS = (_ALL, ("B2", "B3", "B4", "B8"), ("B3", "B4", "B8A", "B11"))
 # How the weights were made.
-_PARAMETERS = {
-    "objective": "simulations",
-    "n_simulations": 300_000,
-    "pretrain_iter": 15_000,
-    "random_state": 0,
-}
+_PARAMETERS = {"objective": "simulations", "random_state": 0}
 
 
-class TrainedSensor(NamedTuple):
-    """A sensor and its bands, with weights in a file of the package.
+def make_model(trained):
+    """Make the estimator whose fit gives the weights.
 
     Parameters
     ----------
-    sensor : str
-        Name of the sensor.
-    bands : tuple of str
-        Its bands.
+    trained : TrainedSensor
+        Sensor and bands.
+
+    Returns
+    -------
+    model : ProsailVAERegressor
+        Not fitted.
     """
-
-    sensor: str
-    bands: tuple
-
-    @property
-    def file_name(self):
-        """Name of the file of weights."""
-        return "-".join([self.sensor, *([] if self.bands == _ALL else self.bands)]) + ".npz"
-
-    def make_model(self):
-        """Make the estimator whose fit gives the weights.
-
-        Returns
-        -------
-        model : ProsailVAERegressor
-            Not fitted.
-        """
-        bands = None if self.bands == _ALL else self.bands
-        return ProsailVAERegressor(sensor=self.sensor, bands=bands, **_PARAMETERS)
-
-
-SHIPPED = tuple(TrainedSensor(f"Sentinel-2{unit}", bands) for unit in "AB" for bands in _BAND_SETS)
+    return ProsailVAERegressor(sensor=trained.sensor, bands=trained.bands, **_PARAMETERS)
 
 
 @set_module("sklearn_sits")
@@ -67,11 +38,13 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
 
     Parameters
     ----------
-    sensor : {"Sentinel-2A", "Sentinel-2B"}, default="Sentinel-2A"
-        Sensor of the reflectances.
+    sensor : str, default="Sentinel-2A"
+        Sensor of the reflectances, one of `sklearn_sits.physics.SENSORS`.
     bands : sequence of str or None, default=None
-        B2 B3 B4 B8 (10 m), B3 B4 B8A B11, or None for all ten that look at the land surface. B02
-        means B2. The order is that of the columns of X.
+        None for all bands that look at the land surface, which are ten of Sentinel-2 and B1 to B7
+        of Landsat and MODIS. For Sentinel-2 also B2 B3 B4 B8 (10 m), B3 B4 B8A B11, or
+        B3 B4 B5 B6 B7 B8A B11 B12 (those of SNAP's biophysical processor). B02 means B2. The order
+        is that of the columns of X.
     targets : str or sequence of str, default="LAI"
         Traits that `predict` returns, see :class:`ProsailVAERegressor`.
     time_scale : float or None, default=None
@@ -97,11 +70,8 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     True
     """
     trained = _find(sensor, bands)
-    with files("sklearn_sits.traits").joinpath("weights", trained.file_name).open("rb") as file:
-        with np.load(file, allow_pickle=False) as arrays:
-            state = dict(arrays)
-    model = trained.make_model()
-    return model.set_params(targets=targets, time_scale=time_scale)._load_state(state)
+    model = make_model(trained).set_params(targets=targets, time_scale=time_scale)
+    return model._load_state(read_state(trained))
 
 
 def _find(sensor, bands):
@@ -113,18 +83,19 @@ def _find(sensor, bands):
             f"sensor must be one of {', '.join(SENSORS)}, got {sensor!r}.{suggest(sensor, SENSORS)}"
         )
     of_sensor = [one for one in SHIPPED if one.sensor == sensor]
-    wanted = _ALL if bands is None else tuple(bands)
+    wanted = Sensor.load(sensor).bands if bands is None else tuple(bands)
     for one in of_sensor:
         try:
-            positions = match_names(one.bands, wanted, what="bands", sensor=sensor)
+            positions = match_names(one.list_bands(), wanted, what="bands", sensor=sensor)
         except ValueError:
             continue
         if positions == list(range(len(wanted))):
             return one
         if positions is not None and len(positions) == len(wanted):
+            known = one.list_bands()
             raise ValueError(
-                f"bands must have the order {' '.join(one.bands)} of the weights, got "
-                f"{' '.join(wanted)}. Use bands={list(one.bands)}, and order the columns of X "
+                f"bands must have the order {' '.join(known)} of the weights, got "
+                f"{' '.join(wanted)}. Use bands={list(known)}, and order the columns of X "
                 "like this; those of a table may have any order."
             )
     chosen = "" if bands is None else f", bands={list(bands)}"
@@ -132,7 +103,7 @@ def _find(sensor, bands):
         "There are no weights for "
         + ("" if bands is None else f"the bands {' '.join(wanted)} of ")
         + f"{sensor}, only for "
-        + "; ".join(f"{one.sensor} {' '.join(one.bands)}" for one in of_sensor or SHIPPED)
+        + "; ".join(" ".join(one.list_bands()) for one in of_sensor)
         + ". Fit a model of your own: "
         f"ProsailVAERegressor(sensor={sensor!r}{chosen}, objective='simulations').fit(X)."
     )

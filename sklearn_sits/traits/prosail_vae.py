@@ -22,13 +22,14 @@ from sklearn_sits.series.channel_names import to_band_name
 from sklearn_sits.traits.calibration import calibrate_encoder
 from sklearn_sits.traits.measurements import CalibrationMixin
 from sklearn_sits.traits.posterior import TraitPosterior
-from sklearn_sits.traits.priors import check_priors
+from sklearn_sits.traits.priors import check_geometry, list_priors
 from sklearn_sits.traits.quality import QualityMixin, warn_of_domain
 from sklearn_sits.traits.reflectances import (
     check_reflectances,
     evenly_spaced_sensor,
     list_channels,
 )
+from sklearn_sits.traits.shipped import read_encoder
 from sklearn_sits.traits.simulator import Simulator
 from sklearn_sits.traits.time_series import SeriesPosterior, find_time_scale
 from sklearn_sits.traits.training import TraitTraining
@@ -39,6 +40,8 @@ __all__ = ["ProsailVAERegressor"]
 
 _SERIES_FOR_TIME_SCALE = 500
 _BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
+# Wavelengths per band in training: errors of 2e-4 are small beside the spread of reconstructions.
+_NODES_IN_TRAINING = 2
 # Spectra at a time: few enough for the cache of a CPU, and enough to keep a GPU busy.
 _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 
@@ -55,10 +58,11 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
     Parameters
     ----------
     targets : str or sequence of str, default="LAI"
-        Traits that `predict` returns, or "all" of them: N, Cab, Car, Cbrown, Cw, Cm, LAI, ALA,
-        hspot, psoil, rsoil in the units of `sklearn_sits.physics.VARIABLES`, and per ground area
-        chlorophyll CCC = LAI Cab (µg/cm²), water CWC = LAI Cw and dry matter CDMC = LAI Cm
-        (g/cm²).
+        Traits that `predict` returns, or "all" of them: the variables N, Cab, Car, Cbrown, Cw, Cm,
+        LAI, ALA, hspot, psoil and rsoil in the units of `sklearn_sits.physics.VARIABLES`; per
+        ground area chlorophyll CCC = LAI Cab (µg/cm², 100 of which are 1 g/m²), water
+        CWC = LAI Cw and dry matter CDMC = LAI Cm (g/cm²); and the fractions fAPAR and fCover. See
+        the notes for their definitions.
     sensor : str, Sensor or None, default="Sentinel-2A"
         Sensor of the reflectances. None takes any number of bands, evenly spaced over 400-2500 nm,
         without angles: for trials only.
@@ -73,10 +77,25 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         "simulations" maximises the likelihood of simulated traits and does not look at X: the
         MLP-Reg of [1]_. "self-supervised" starts from that and then maximises the likelihood of
         the spectra in X under the spread of the reconstructions, with `kl_weight` times the
-        divergence of LAI from its bounds: the objective of [1]_. "hybrid" keeps both.
-    priors : "paper" or mapping of str to Prior or (float, float), default="paper"
-        Distributions of the simulations, whose bounds are those of the traits. A mapping replaces
-        the variables that it names; two bounds are a uniform distribution.
+        divergence of LAI from its bounds: the objective of [1]_. "hybrid" adds the likelihood of
+        simulations to that.
+    priors : str, sequence of str or mapping of str to Prior or (float, float), default="mixed"
+        Distributions of the simulations, whose bounds are those of the traits. A name stands for a
+        type of canopy in `sklearn_sits.physics.CANOPY_TYPES`: "crops", "cereals", "broad-leaved",
+        "forest", "dry" or "wide". Of several names each gets an equal share of the simulations.
+        "mixed" is a mixture for places of which nothing is known: crops and forest (2/7 each),
+        broad-leaved, wide and dry canopies (1/7 each). "paper" are the priors of [1]_. A mapping
+        replaces the variables that it names in those; two bounds are a uniform distribution.
+    geometry : "sensor", "X" or mapping of str to (float, float), default="sensor"
+        Angles of the simulations. "sensor" draws them from the range of the sensor, see
+        :meth:`~sklearn_sits.physics.Prosail.sample_geometry`. A mapping gives the bounds of
+        "sun zenith", "view zenith" or "relative azimuth" in degrees, in place of that range. With
+        "X", half of the simulations take angles of X; without it they do so if the objective uses
+        X.
+    init : {"random", "shipped"}, default="random"
+        Weights from which training starts. "shipped" are those of :func:`load_prosail_vae`, which
+        replace the training on simulations and about half of the time. They exist for
+        `priors="mixed"`, `geometry="sensor"` and the default size of the encoder.
     n_simulations : int, default=100000
         Number of simulations.
     noise : float, default=0.01
@@ -85,7 +104,7 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         Units of the layers of the encoder.
     n_blocks : int, default=3
         Number of its residual blocks.
-    pretrain_iter : int, default=6000
+    pretrain_iter : int, default=3000
         Training steps on simulations.
     max_iter : int, default=400
         Training steps on X, unless `objective="simulations"`.
@@ -95,8 +114,9 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         Start of the learning rate, a sixth of it on X; it falls as a cosine.
     n_mc_samples : int, default=16
         Draws of the latents per observation in a training step.
-    kl_weight : float, default=1.0
-        Weight of the divergence of LAI.
+    kl_weight : float or "auto", default="auto"
+        Weight of the divergence of LAI. "auto" is 1 for "self-supervised", and 0 for "hybrid",
+        whose simulations hold the prior already.
     excluded_bands : "auto" or sequence of str, default="auto"
         Bands that need not be reconstructed, because they keep traces of the atmosphere. "auto"
         are those with a centre below 500 nm, which is B2 of Sentinel-2.
@@ -153,6 +173,19 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
     have any order if they have the names of bands (B2, B02 or blue) and angles (sun_zenith,
     view_zenith, relative_azimuth).
 
+    LAI is the one-sided area of all leaves, green and brown, per area of ground. PROSAIL places
+    the leaves at random, so that it is the effective LAI: that of the random leaves through which
+    as much light would pass. Where leaves are clumped in rows or crowns, the true LAI is larger.
+    Stems and ears count as leaves. Cbrown tells how brown the leaves are, on a scale without unit:
+    zero for green leaves, and about one for withered ones. fAPAR is the share of the
+    photosynthetically active sunlight (400-700 nm) that chlorophyll and carotenoids absorb, out of
+    a direct beam at the sun zenith of the spectrum (black sky, at the time of the image). It
+    includes light that the soil sends back, and leaves out what brown pigments and dry matter
+    absorb. fCover is the share of the ground that leaves hide from a view straight down, times the
+    share of chlorophyll and carotenoids in their absorption. Both are near zero for withered
+    canopies, whatever their LAI. A date of a series without a spectrum takes the sun of the
+    nearest date that has one.
+
     The predicted distributions are widened in three steps, none of which uses labels. First, to
     their width before the encoder saw X, if that was larger: fitting the spectra makes the
     distributions narrower without adding evidence about the traits. Second, by a factor per trait
@@ -192,7 +225,10 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         "sensor": [str, Sensor, None],
         "bands": ["array-like", None],
         "decoder": [RadiativeTransferModel, None],
-        "priors": [StrOptions({"paper"}), Mapping],
+        "priors": [str, "array-like", Mapping],
+        "geometry": [StrOptions({"sensor", "X"}), Mapping],
+        "init": [StrOptions({"random", "shipped"})],
+        "kl_weight": [NumberInterval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "n_simulations": [NumberInterval(Integral, 100, None, closed="left")],
         "noise": [NumberInterval(Real, 0, None, closed="left")],
         "excluded_bands": [StrOptions({"auto"}), "array-like"],
@@ -208,17 +244,19 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         bands=None,
         decoder=None,
         objective="hybrid",
-        priors="paper",
+        priors="mixed",
+        geometry="sensor",
+        init="random",
         n_simulations=100_000,
         noise=0.01,
         n_hidden=64,
         n_blocks=3,
-        pretrain_iter=6000,
+        pretrain_iter=3000,
         max_iter=400,
         batch_size=256,
         learning_rate=3e-3,
         n_mc_samples=16,
-        kl_weight=1.0,
+        kl_weight="auto",
         excluded_bands="auto",
         quadrature=3,
         time_scale=None,
@@ -232,6 +270,8 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         self.decoder = decoder
         self.objective = objective
         self.priors = priors
+        self.geometry = geometry
+        self.init = init
         self.n_simulations = n_simulations
         self.noise = noise
         self.n_hidden = n_hidden
@@ -266,11 +306,13 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
             decoder = Prosail(evenly_spaced_sensor(n_bands), quadrature=self.quadrature)
         simulator = self._prepare(decoder)
         is_reconstructed = self._find_reconstructed_bands()
+        initial_state = read_encoder(self) if self.init == "shipped" else None
         complete = X_checked.is_complete
         if not complete.any():
             raise ValueError("X has no spectrum without NaN.")
         random_state = check_random_state(self.random_state)
-        generator = torch.Generator().manual_seed(random_state.randint(2**31 - 1))
+        training_seed, calibration_seed = random_state.randint(2**31 - 1, size=2)
+        generator = torch.Generator().manual_seed(int(training_seed))
         module = self._build_module()
         observed = [
             torch.from_numpy(values[complete]).float()
@@ -279,17 +321,21 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         training = TraitTraining(
             module,
             simulator,
+            self._make_training_decoder(),
             *observed,
             is_reconstructed=is_reconstructed,
             n_simulations=int(self.n_simulations),
+            uses_angles=self._has_angles and (self._uses_observations or self.geometry == "X"),
+            initial_state=initial_state,
             settings=self._list_settings(),
             generator=generator,
             device=device,
         )
         self.history_ = training.fit()
         self.n_iter_ = self.history_[-1]["step"]
-        known_angles = observed[1] if self._has_angles and self._uses_observations else None
-        calibrate_encoder(module, simulator, known_angles, generator)
+        # Numbers of its own, so that it does not depend on the length of the training.
+        generator = torch.Generator().manual_seed(int(calibration_seed))
+        calibrate_encoder(module, simulator, training.known_angles, generator)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
         misfit = self._apply(
@@ -313,12 +359,23 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         self._module_params = {"n_hidden": parameters.n_hidden, "n_blocks": parameters.n_blocks}
         self._quadrature = self.quadrature
         simulator = Simulator(
-            decoder, check_priors(self.priors, decoder), self.noise, self._has_angles
+            decoder,
+            list_priors(self.priors, decoder),
+            self.noise,
+            self._has_angles,
+            check_geometry(self.geometry, decoder),
         )
         vars(self).pop("group_estimators_", None)
         self._lowest, self._highest = (bound.numpy() for bound in simulator.bounds())
         self.units_, self.date_range_ = decoder.units, None
         return simulator
+
+    def _list_settings(self):
+        settings = super()._list_settings()
+        if self.kl_weight == "auto":
+            weight = float(self.objective == "self-supervised")
+            settings = settings._replace(kl_weight=weight)
+        return settings
 
     def _make_decoder(self):
         """Return the model of the sensor, None if any number of columns is a band."""
@@ -332,6 +389,12 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         if bands is not None and isinstance(self.sensor, str):
             bands = [to_band_name(band) for band in bands]
         return Prosail(self.sensor, bands, quadrature=self.quadrature)
+
+    def _make_training_decoder(self):
+        """Return the model through which spectra are reconstructed in training."""
+        if self._custom_decoder is not None or self.quadrature in (1, _NODES_IN_TRAINING):
+            return self._decoder
+        return Prosail(self.sensor_, quadrature=_NODES_IN_TRAINING)
 
     def _find_reconstructed_bands(self):
         """Return which bands have to be reconstructed."""

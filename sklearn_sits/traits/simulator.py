@@ -2,6 +2,8 @@
 
 import torch
 
+from sklearn_sits.physics.canopy_types import sample_mixture
+
 __all__ = ["Simulator"]
 
 # How far seasonal variables go in some weeks towards an independent draw. A guess: it sets the
@@ -16,16 +18,19 @@ class Simulator:
     ----------
     decoder : RadiativeTransferModel
         Canopy model of the sensor.
-    priors : dict of str to Prior
-        Distributions of the variables.
+    priors : list of dict of str to Prior
+        Distributions of the variables. Each has an equal share of the simulations.
     noise : float
         Largest standard deviation of the noise in reflectances.
     has_angles : bool
         Whether the geometry is known to the encoder; otherwise it is the nominal one.
+    ranges : mapping of str to (float, float), default=()
+        Angles that are uniform between two bounds, in place of the geometry of the sensor.
     """
 
-    def __init__(self, decoder, priors, noise, has_angles):
+    def __init__(self, decoder, priors, noise, has_angles, ranges=()):
         self.decoder, self.priors, self.noise, self.has_angles = decoder, priors, noise, has_angles
+        self.ranges = dict(ranges)
 
     @property
     def n_angles(self):
@@ -40,8 +45,24 @@ class Simulator:
         low, high : float32 tensor of shape (n_traits,)
             Of the variables, then of the derived traits.
         """
-        low, high = self.decoder.bounds(self.priors)
-        return low.float(), high.float()
+        ends = [self.decoder.bounds(table) for table in self.priors]
+        low, high = (torch.stack(values) for values in zip(*ends, strict=True))
+        return low.amin(0).float(), high.amax(0).float()
+
+    def split(self):
+        """Make a simulator of each type of canopy.
+
+        Returns
+        -------
+        simulators : list of Simulator
+            Empty if there is one type only.
+        """
+        # Types with more than one share of the simulations count once.
+        tables = [table for i, table in enumerate(self.priors) if table not in self.priors[:i]]
+        if len(tables) == 1:
+            return []
+        settings = (self.noise, self.has_angles, self.ranges)
+        return [Simulator(self.decoder, [table], *settings) for table in tables]
 
     def draw(self, n, angles, generator):
         """Draw traits, angles and reflectances without noise.
@@ -86,12 +107,24 @@ class Simulator:
         return self._decode(variables, None, generator)
 
     def _draw_variables(self, n, generator):
-        return self.decoder.sample_variables(n, self.priors, generator=generator).float()
+        def sample(count, table):
+            return self.decoder.sample_variables(count, table, generator=generator)
+
+        return sample_mixture(sample, n, self.priors, generator).float()
+
+    def _draw_geometry(self, n, generator):
+        geometry = self.decoder.sample_geometry(n, generator)
+        for column, angle in enumerate(self.decoder.geometry):
+            if angle.name in self.ranges:
+                low, high = self.ranges[angle.name]
+                uniform = torch.rand(n, dtype=geometry.dtype, generator=generator)
+                geometry[:, column] = low + (high - low) * uniform
+        return geometry.float()
 
     def _decode(self, variables, angles, generator):
         n, decoder = len(variables), self.decoder
         if self.has_angles:
-            geometry = decoder.sample_geometry(n, generator).float()
+            geometry = self._draw_geometry(n, generator)
             if angles is not None:
                 chosen = torch.randint(len(angles), (n // 2,), generator=generator)
                 geometry[: n // 2] = angles[chosen]

@@ -105,19 +105,31 @@ class SeriesPosterior(Posterior):
         values = self._to_units(mean + std * torch.special.ndtri(levels.to(mean)), columns)
         return self._move(values, columns)
 
-    def draw(self, normal):
+    def draw(self, normal, columns):
         """See :class:`Posterior`. Each date has draws of its own."""
         decoder = self.single.decoder
-        columns = list(range(len(decoder.variables)))
-        mean, std = (values.unsqueeze(1) for values in self._smooth_logarithms(columns))
+        inputs = list(range(len(decoder.variables)))
+        mean, std = (values.unsqueeze(1) for values in self._smooth_logarithms(inputs))
         factor = self.single.module.copula_factor.to(normal)
         # One product per date, whose rounding does not depend on the other dates.
         normal = torch.bmm(normal, factor.mT.expand(len(normal), *factor.shape))
-        variables = self._to_units(mean + std * normal, columns).transpose(0, 1)
-        variables = self._move(variables, columns).transpose(0, 1)
-        geometry = self._nominal_geometry(variables).unsqueeze(1)
-        draws = decoder.append_derived(variables, geometry)
-        return draws if self._correction is None else self._correction.move_derived(draws)
+        variables = self._to_units(mean + std * normal, inputs).transpose(0, 1)
+        variables = self._move(variables, inputs).transpose(0, 1)
+        geometry = self._find_geometry().unsqueeze(1)
+        return self.single.compute_traits(variables, geometry, columns)
+
+    def _find_geometry(self):
+        """Return the angles of the spectrum that is nearest in time to each known date."""
+        dates = self.dates.nan_to_num(0.0)
+        distance = dates.unsqueeze(1) - dates.unsqueeze(2)
+        # Of two at the same distance the earlier one, whatever the order of the dates.
+        distance = distance.abs() + 1e-6 * (distance > 0)
+        nearest = distance.masked_fill(~self.seen.unsqueeze(1), torch.inf).argmin(2)
+        geometry = self.single.geometry.to(dates)
+        at_dates = dates.new_zeros(*dates.shape, geometry.shape[1])
+        at_dates[self.seen] = geometry
+        series = torch.arange(len(dates), device=dates.device).unsqueeze(1)
+        return at_dates[series, nearest][self.known]
 
 
 def to_log(latents):

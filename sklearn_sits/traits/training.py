@@ -24,7 +24,9 @@ class TraitTraining(AutoEncoderTraining):
     module : CalibratedEncoder
         Initialised and trained in place; left on the CPU.
     simulator : Simulator
-        Source of simulations, and of the decoder.
+        Source of simulations.
+    decoder : RadiativeTransferModel
+        Model through which spectra are reconstructed.
     spectra : float32 tensor of shape (n, n_bands)
         Observed reflectances.
     angles : float32 tensor of shape (n, n_angles)
@@ -33,8 +35,17 @@ class TraitTraining(AutoEncoderTraining):
         Bands that have to be reconstructed.
     n_simulations : int
         Number of simulations.
+    uses_angles : bool
+        Whether half of the simulations take angles of the observed spectra.
+    initial_state : dict of str to tensor or None
+        State of a trained encoder to start from, in place of a training on simulations.
     settings, generator, device
         See :class:`AutoEncoderTraining`.
+
+    Attributes
+    ----------
+    known_angles : tensor of shape (n, n_angles) or None
+        Angles that half of the simulations take.
     """
 
     observed_rate = 1 / 6
@@ -43,19 +54,23 @@ class TraitTraining(AutoEncoderTraining):
         self,
         module,
         simulator,
+        decoder,
         spectra,
         angles,
         *,
         is_reconstructed,
         n_simulations,
+        uses_angles,
+        initial_state,
         settings,
         generator,
         device,
     ):
         super().__init__(module, settings, generator, device)
-        self.simulator, decoder = simulator, simulator.decoder
-        known = angles if settings.uses_observations else None
-        traits, geometry, clean = simulator.draw(n_simulations, known, generator)
+        self.initial_state = initial_state
+        self.simulator, self.decoder = simulator, decoder
+        self.known_angles = angles if uses_angles else None
+        traits, geometry, clean = simulator.draw(n_simulations, self.known_angles, generator)
         n_angles = simulator.n_angles
         self._inputs = torch.cat([clean, torch.cos(torch.deg2rad(geometry[:, :n_angles]))], dim=1)
         self._low, self._high = (bound.to(device) for bound in simulator.bounds())
@@ -70,7 +85,7 @@ class TraitTraining(AutoEncoderTraining):
 
     def fit(self):
         """See :meth:`AutoEncoderTraining.run`. A collapsed training starts again, at most twice."""
-        self.simulator.decoder.to(self.device)
+        self.decoder.to(self.device)
         seed = int(torch.randint(2**31, (), generator=self.generator))
         self._draw_generator = torch.Generator(self.device).manual_seed(seed)
         with self._make_bar() as bar:
@@ -81,7 +96,7 @@ class TraitTraining(AutoEncoderTraining):
                 self._warn_of_collapse(attempt)
                 bar.reset()
         self.module.cpu()
-        self.simulator.decoder.cpu()
+        self.decoder.cpu()
         return history
 
     def reset(self):
@@ -106,13 +121,12 @@ class TraitTraining(AutoEncoderTraining):
             loc[:, :k], scale[:, :k], self.settings.n_mc_samples, self._draw_generator
         )
         variables = torch.lerp(self._low[:k], self._high[:k], draws)
-        decoder = self.simulator.decoder
-        decoded = decoder(variables, geometry, check=False)
+        decoded = self.decoder(variables, geometry, check=False)
         band_range = self.module.encoder.input_range[: x.shape[1]]
         nll = reconstruction_nll(decoded / band_range, x / band_range)
         nll = nll[:, self._is_reconstructed].sum(-1).mean()
         kl = kl_to_uniform(loc[:, self._regularised], scale[:, self._regularised]).sum(-1).mean()
-        derived = decoder.append_derived(variables[0].detach(), geometry)
+        derived = self.decoder.append_derived(variables[0].detach(), geometry)
         followed = latent_nll(loc, scale, self._to_latents(derived))[:, k:].sum(-1).mean()
         return nll, kl, followed
 

@@ -29,8 +29,8 @@ class BaseVAERegressor(
 
     A posterior has the methods `mean(columns)`, (n, n_columns); `moments(columns)`, mean and
     standard deviation; `quantiles(levels, columns)`, from levels (n_levels, 1, 1) to values
-    (n_levels, n, n_columns); and `draw(normal)`, from standard normal numbers
-    (n, n_draws, n_random) to all outputs (n, n_draws, n_outputs). Columns are positions among the
+    (n_levels, n, n_columns); and `draw(normal, columns)`, from standard normal numbers
+    (n, n_draws, n_random) to values (n, n_draws, n_columns). Columns are positions among the
     outputs.
     """
 
@@ -256,7 +256,7 @@ class BaseVAERegressor(
         seed = check_random_state(random_state).randint(2**31 - 1)
 
         def draw(posterior, normal):
-            return posterior.draw(normal)[..., columns].flatten(1)
+            return posterior.draw(normal, columns).flatten(1)
 
         shape = (n_draws, len(columns))
         draws = self._map_posterior(X, draw, np.prod(shape), n_draws=n_draws, seed=seed)

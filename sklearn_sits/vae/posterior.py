@@ -47,15 +47,17 @@ class Posterior(ABC):
         """
 
     @abstractmethod
-    def draw(self, normal):
-        """Draw sets of variables that belong together, and compute all outputs from them.
+    def draw(self, normal, columns):
+        """Draw sets of variables that belong together, and compute outputs from them.
 
         Parameters
         ----------
         normal : tensor of shape (n, n_draws, n_variables)
             Independent standard normal numbers.
+        columns : list of int
+            Positions of the outputs.
 
         Returns
         -------
-        outputs : tensor of shape (n, n_draws, n_outputs)
+        outputs : tensor of shape (n, n_draws, n_columns)
         """

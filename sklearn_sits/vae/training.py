@@ -68,6 +68,8 @@ class AutoEncoderTraining(ABC):
 
     # Learning rate on observations, as a share of that on simulations.
     observed_rate = 1.0
+    # State of an encoder that has been trained on simulations, to start from.
+    initial_state = None
 
     def __init__(self, module, settings, generator, device):
         self.module, self.settings = module, settings
@@ -126,10 +128,14 @@ class AutoEncoderTraining(ABC):
             If the training diverges.
         """
         settings, module = self.settings, self.module
-        self.reset()
+        history, first, rate = [], self._n_pretrain, settings.learning_rate
+        if self.initial_state is None:
+            self.reset()
+        else:
+            module.encoder.load_state_dict(self.initial_state)
         module.to(self.device)
-        first, rate = settings.pretrain_iter, settings.learning_rate
-        history = minimise(module, self._simulations_only, first, rate, "pretrain", bar)
+        if first:
+            history += minimise(module, self._simulations_only, first, rate, "pretrain", bar)
         if settings.uses_observations:
             pretrained = getattr(module, "pretrained_encoder", None)
             if pretrained is not None:
@@ -141,10 +147,14 @@ class AutoEncoderTraining(ABC):
         module.eval()
         return history
 
+    @property
+    def _n_pretrain(self):
+        return self.settings.pretrain_iter if self.initial_state is None else 0
+
     def _make_bar(self):
         """Return the progress bar of a training."""
         settings = self.settings
-        total = settings.pretrain_iter + settings.max_iter * settings.uses_observations
+        total = self._n_pretrain + settings.max_iter * settings.uses_observations
         return tqdm(total=total, disable=not settings.verbose, unit="step")
 
     def _choose(self, n_rows, n):

@@ -120,6 +120,27 @@ def test_fapar_is_a_fraction(model, dtype):
     assert (model.fapar(canopy(30, LAI=lai), directions()).diff() > 0).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_green_fractions(model, dtype):
+    variables, geometry = (values.to(dtype) for values in anywhere(500))
+    variables[:, -1] *= 0.8
+    pairs = [
+        (model.fapar(variables, geometry, green=True), model.fapar(variables, geometry)),
+        (model.fcover(variables, green=True), model.fcover(variables)),
+    ]
+    for green, all_leaves in pairs:
+        assert green.min() >= -1e-6
+        assert (green <= all_leaves + 1e-6).all()
+    # Withered leaves do not count, nor do those without any content.
+    for contents in ({"Cab": 0, "Car": 0, "Cbrown": 1}, {"Cab": 0, "Car": 0, "Cbrown": 0, "Cm": 0}):
+        withered = canopy(LAI=3, dtype=dtype, **contents)
+        assert model.fapar(withered, directions(), green=True) == 0
+        assert model.fcover(withered, green=True) == 0
+    fresh = canopy(LAI=3, Cab=60, Cbrown=0, dtype=dtype)
+    for function, inputs in ((model.fapar, (fresh, directions())), (model.fcover, (fresh,))):
+        assert function(*inputs, green=True) > 0.9 * function(*inputs)
+
+
 def test_hot_spot(model):
     steps = torch.linspace(-180, 180, 361)
     found = model(canopy(361), directions(30, 30, steps))

@@ -142,6 +142,21 @@ def test_geometry():
         assert column.max() <= variable.high
 
 
+@pytest.mark.parametrize(
+    ("sensor", "sun", "view"),
+    [
+        ("Sentinel-2B", (22.0, 70.0), (0.0, 11.6)),
+        ("Landsat-9", (15.0, 75.0), (0.0, 7.5)),
+        ("MODIS-Aqua", (15.0, 75.0), (0.0, 65.0)),
+        ("drone", (0.0, 75.0), (0.0, 60.0)),
+    ],
+)
+def test_geometry_of_sensors(sensor, sun, view):
+    values = sample_geometry(5000, generator(), sensor).numpy()
+    for column, (low, high) in zip(values.T, (sun, view), strict=False):
+        assert_allclose([column.min(), column.max()], [low, high], rtol=0, atol=2.0)
+
+
 @pytest.mark.parametrize("codistribution", [True, False])
 def test_soils_that_are_not_too_bright(codistribution):
     tables = load_tables()

@@ -25,7 +25,7 @@ def test_coverage_of_simulations(simulations):
     posterior, traits = simulations
     levels = torch.tensor([0.025, 0.975])[:, None, None]
     with torch.no_grad():
-        lower, upper = posterior.quantiles(levels, list(range(14)))
+        lower, upper = posterior.quantiles(levels, list(range(16)))
     coverage = ((traits >= lower) & (traits <= upper)).float().mean(0)
     assert ((coverage > 0.93) & (coverage < 0.975)).all(), coverage
 

@@ -7,28 +7,40 @@ from numpy.testing import assert_array_equal
 
 from sklearn_sits import load_prosail_vae
 from sklearn_sits.datasets import make_prosail
+from sklearn_sits.physics import Sensor
 from sklearn_sits.traits import _build_weights, pretrained
+from sklearn_sits.traits.shipped import SHIPPED, TrainedSensor
 
 TARGETS = ["LAI", "CCC"]
 
 
-@pytest.mark.parametrize(("sensor", "bands"), pretrained.SHIPPED)
+@pytest.mark.parametrize(("sensor", "bands"), SHIPPED)
 def test_shipped_weights(sensor, bands):
-    X, y = make_prosail(3000, sensor=sensor, bands=bands, targets=TARGETS, random_state=123)
+    few = bands is not None and len(bands) == 4
+    bounds = {"mixed": [1.4, 90] if few else [1.2, 62], "paper": [1.5, 100] if few else [1.3, 80]}
     model = load_prosail_vae(sensor, bands, targets=TARGETS)
-    low, high = model.predict_interval(X)
-    inside = ((y >= low) & (y <= high)).mean(0)
-    assert (inside > 0.93).all()
-    assert (inside < 0.97).all()
-    few = len(bands) == 4
-    rmse = np.sqrt(np.mean((model.predict(X) - y) ** 2, axis=0))
-    assert (rmse < ([1.5, 100] if few else [1.15, 67])).all(), rmse
+    for variables, largest in bounds.items():
+        X, y = make_prosail(
+            3000,
+            sensor=sensor,
+            bands=bands,
+            variables=variables,
+            targets=TARGETS,
+            random_state=123,
+        )
+        low, high = model.predict_interval(X)
+        inside = ((y >= low) & (y <= high)).mean(0)
+        assert (inside > 0.93).all(), (variables, inside)
+        # As wide as the type of canopy with the largest errors needs them.
+        assert (inside < 0.985).all(), (variables, inside)
+        rmse = np.sqrt(np.mean((model.predict(X) - y) ** 2, axis=0))
+        assert (rmse < largest).all(), (variables, rmse)
 
 
 def test_size():
     folder = files("sklearn_sits.traits") / "weights"
     names = {file.name for file in folder.iterdir() if file.name.endswith(".npz")}
-    assert names == {trained.file_name for trained in pretrained.SHIPPED}
+    assert names == {trained.file_name for trained in SHIPPED}
     assert all(len((folder / name).read_bytes()) < 200_000 for name in names)
 
 
@@ -49,8 +61,8 @@ def test_behaves_as_fitted():
     [
         (
             "Landsat-8",
-            None,
-            r"no weights for Landsat-8, .* ProsailVAERegressor\(sensor='Landsat-8', objective=",
+            ["B4"],
+            r"the bands B4 of Landsat-8, .* ProsailVAERegressor\(sensor='Landsat-8', bands=",
         ),
         ("Sentinel-2A", ["B4"], r"the bands B4 of .*\(sensor='Sentinel-2A', bands=\['B4'\], obj"),
         ("Sentinel-2A", ["B3", "B2", "B4", "B8"], "order B2 B3 B4 B8 of the weights, got B3 B2"),
@@ -74,11 +86,17 @@ def test_unknown_target(targets):
         load_prosail_vae(targets=targets)
 
 
+def test_all_bands_by_name():
+    X, _ = make_prosail(20, random_state=0)
+    bands = Sensor.load("Sentinel-2A").bands
+    assert_array_equal(load_prosail_vae(bands=bands).predict(X), load_prosail_vae().predict(X))
+
+
 @pytest.mark.filterwarnings(r"ignore:Training \d of at most 3 collapsed:UserWarning")
 def test_weights_can_be_built_again(monkeypatch):
     expected = set(load_prosail_vae().state_)
     quick = {"objective": "simulations", "n_simulations": 500, "pretrain_iter": 5}
     monkeypatch.setattr(pretrained, "_PARAMETERS", quick | {"random_state": 0, "n_hidden": 8})
-    state = _build_weights.build(pretrained.TrainedSensor("Sentinel-2A", ("B2", "B3", "B4", "B8")))
+    state = _build_weights.build(TrainedSensor("Sentinel-2A", ("B2", "B3", "B4", "B8")))
     assert set(state) == expected
     assert state["encoder.first.weight"].shape == (8, 7)

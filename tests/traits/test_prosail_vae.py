@@ -1,4 +1,5 @@
 import pickle
+from copy import deepcopy
 
 import numpy as np
 import pandas as pd
@@ -16,17 +17,18 @@ from spectra import (
     NAN,
     OBJECTIVES,
     TRAINED,
+    TRAITS,
     distort,
     make,
     results,
     to_series,
 )
 
-from sklearn_sits import ProsailVAERegressor, reconstruction_score
+from sklearn_sits import ProsailVAERegressor, load_prosail_vae, reconstruction_score
 from sklearn_sits.datasets import make_prosail
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
-from sklearn_sits.physics import Sensor
+from sklearn_sits.physics import Prosail, Sensor
 from sklearn_sits.physics.variables import SIMULATION_PRIORS, Prior
 from sklearn_sits.vae import training as vae_training
 
@@ -282,6 +284,79 @@ def test_priors(data, lai):
     assert_array_equal(paper.predict(X), make(priors="paper").fit(X).predict(X))
 
 
+def test_named_priors(data):
+    X, _ = data
+    settings = {"targets": ["LAI", "Cbrown"], "objective": "simulations"}
+    bounds = {
+        name: make(priors=name, **settings).fit(X)._highest[[3, 6]].tolist()
+        for name in ("paper", "crops", "forest", "mixed")
+    }
+    assert bounds["paper"] == [2, 15]
+    assert_allclose(bounds["crops"], [0.4, 15], rtol=1e-6)
+    assert_allclose(bounds["forest"], [0.6, 9], rtol=1e-6)
+    # Of all types in it.
+    assert_allclose(bounds["mixed"], [1.5, 15], rtol=1e-6)
+    two = make(priors=["crops", "forest"], **settings).fit(X)
+    assert_allclose(two._highest[[3, 6]], [0.6, 15], rtol=1e-6)
+    one = make(priors=["crops"], **settings).fit(X)
+    assert_array_equal(one.predict(X), make(priors="crops", **settings).fit(X).predict(X))
+
+
+def test_geometry(data):
+    X, _ = data
+    model = make(objective="simulations", geometry={"view zenith": (40.0, 60.0)})
+    simulator = model.fit(X)._prepare(model._decoder)
+    _, angles, _ = simulator.draw(50, None, torch.Generator().manual_seed(0))
+    assert angles[:, 1].min() >= 40
+    # Simulations may take the angles of X whatever the objective.
+    X = X.copy()
+    X[:, 10] = 5.0
+    own = make(objective="simulations", geometry="X").fit(X)
+    other = make(objective="simulations").fit(X)
+    assert not np.array_equal(own.predict(X), other.predict(X))
+
+
+def test_start_from_shipped_weights(data):
+    X, y = data
+    settings = {"n_mc_samples": 2, "max_iter": 5, "n_simulations": 500, "batch_size": 32}
+    model = ProsailVAERegressor(init="shipped", random_state=0, device="cpu", **settings).fit(X)
+    assert model.n_iter_ == 5
+    assert {record["phase"] for record in model.history_} == {"observed"}
+    shipped = load_prosail_vae()
+    assert np.corrcoef(model.predict(X), shipped.predict(X))[0, 1] > 0.95
+    assert np.corrcoef(model.predict(X), y[:, 0])[0, 1] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"n_hidden": 32}, "init='shipped' needs n_hidden=64, got 32"),
+        ({"priors": "crops", "noise": 0.1}, "needs priors='mixed', got 'crops'; noise=0.01"),
+        ({"bands": ["B4", "B8"]}, r"needs a sensor and bands with weights, got 'Sentinel-2A' and"),
+        ({"objective": "simulations"}, "leaves nothing to train .* use load_prosail_vae"),
+    ],
+)
+def test_shipped_weights_of_other_parameters(data, parameters, match):
+    X = data[0] if "bands" not in parameters else data[0][:, [2, 6, 10, 11, 12]]
+    check_unchanged(ProsailVAERegressor(init="shipped", **parameters), X, match)
+
+
+def test_draws_are_canopies(trained, data):
+    """Fractions follow from the variables of a draw, under the sun of its spectrum."""
+    X, _ = data
+    model = deepcopy(trained).set_params(targets="all")
+    draws = model.sample(X[:20], 5, random_state=0)
+    variables, angles = torch.from_numpy(draws[..., :11]), torch.from_numpy(X[:20, 10:].copy())
+    decoder = Prosail(quadrature=1).double()
+    expected = {
+        "CCC": draws[..., 6] * draws[..., 1],
+        "fAPAR": decoder.fapar(variables, angles, green=True).numpy(),
+        "fCover": decoder.fcover(variables, green=True).numpy(),
+    }
+    for name, values in expected.items():
+        assert_allclose(draws[..., TRAITS.index(name)], values, rtol=1e-6, atol=1e-9)
+
+
 # Bad input
 
 
@@ -420,6 +495,13 @@ def test_nothing_observed(trained, data):
         ({"priors": {"LAI": Prior(2, 0, 0, 15, 0, 15)}}, "positive standard deviations"),
         ({"priors": {"LAI": Prior(NAN, 1, 0, 15, 0, 15)}}, "finite means"),
         ({"priors": {"LAI": (5, 1)}}, "ascending bounds of LAI within 0 and 15"),
+        ({"priors": "papaya"}, "priors must be a mapping or among .*'paper', 'mixed', 'crops'"),
+        ({"priors": ["crops", "weeds"]}, r"priors must be .* got \['weeds'\]"),
+        ({"priors": []}, "priors must be .* got an empty sequence"),
+        ({"geometry": "nadir"}, "'geometry' parameter"),
+        ({"geometry": {"sun": (0, 10)}}, r"geometry must name some of .* got \['sun'\]"),
+        ({"geometry": {"view zenith": (10, 5)}}, "ascending bounds of view zenith within 0 and 85"),
+        ({"geometry": {"view zenith": 5}}, "ascending bounds of view zenith within 0 and 85"),
         ({"decoder": "PROSAIL"}, "'decoder' parameter"),
         ({"time_scale": 0.0}, "'time_scale' parameter"),
         ({"n_simulations": 99}, "'n_simulations' parameter"),

@@ -18,12 +18,12 @@ def decoder():
 
 @pytest.fixture
 def simulator(decoder):
-    return Simulator(decoder, Prosail.priors, 0.01, has_angles=True)
+    return Simulator(decoder, [Prosail.priors], 0.01, has_angles=True)
 
 
 def test_shapes_and_bounds(simulator):
     traits, geometry, spectra = simulator.draw(500, None, generator())
-    assert traits.shape == (500, 14)
+    assert traits.shape == (500, 16)
     assert geometry.shape == (500, 3)
     assert spectra.shape == (500, 3)
     assert {part.dtype for part in (traits, geometry, spectra)} == {torch.float32}
@@ -37,7 +37,7 @@ def test_shapes_and_bounds(simulator):
 
 def test_bounds_follow_the_priors(decoder):
     priors = Prosail.priors | {"LAI": Prior.uniform(1.0, 2.0), "Cab": Prior.uniform(30.0, 40.0)}
-    simulator = Simulator(decoder, priors, 0.01, has_angles=True)
+    simulator = Simulator(decoder, [priors], 0.01, has_angles=True)
     traits, *_ = simulator.draw(500, None, generator())
     low, high = simulator.bounds()
     assert (low[6], high[6], low[11], high[11]) == (1.0, 2.0, 30.0, 80.0)
@@ -61,7 +61,7 @@ def test_half_of_the_draws_take_known_angles(simulator):
 
 
 def test_nominal_angles(decoder):
-    simulator = Simulator(decoder, Prosail.priors, 0.01, has_angles=False)
+    simulator = Simulator(decoder, [Prosail.priors], 0.01, has_angles=False)
     assert simulator.n_angles == 0
     _, geometry, _ = simulator.draw(20, None, generator())
     assert (geometry == torch.tensor([35.0, 5.0, 90.0])).all()
@@ -103,3 +103,25 @@ def test_seed(simulator):
     one, two, three = (simulator.draw(20, None, generator(seed))[2] for seed in (0, 0, 1))
     torch.testing.assert_close(one, two, rtol=0, atol=0)
     assert not torch.isclose(one, three).any(1).all()
+
+
+def test_ranges_of_angles(decoder):
+    ranges = {"sun zenith": (5.0, 6.0), "view zenith": (50.0, 50.0)}
+    simulator = Simulator(decoder, [Prosail.priors], 0.01, has_angles=True, ranges=ranges)
+    _, geometry, _ = simulator.draw(100, None, generator())
+    assert ((geometry[:, 0] >= 5) & (geometry[:, 0] <= 6)).all()
+    assert (geometry[:, 1] == 50).all()
+    assert geometry[:, 2].std() > 50
+
+
+def test_split(decoder):
+    low = Prosail.priors | {"LAI": Prior.uniform(0.0, 1.0)}
+    high = Prosail.priors | {"LAI": Prior.uniform(5.0, 6.0)}
+    simulator = Simulator(decoder, [low, low, high], 0.0, has_angles=True)
+    assert (simulator.bounds()[0][6], simulator.bounds()[1][6]) == (0, 6)
+    lai = simulator.draw(300, None, generator())[0][:, 6]
+    assert (lai <= 1).sum() == 200
+    parts = simulator.split()
+    assert len(parts) == 2
+    assert parts[1].draw(10, None, generator())[0][:, 6].min() >= 5
+    assert parts[0].split() == []

@@ -38,7 +38,7 @@ def test_prior_in_time(trained, fitted, data):
     assert (std[0, 4] > std[0, 3]).all()
     lower, upper = fitted.predict_interval(series)
     assert ((lower < upper) & (lower <= mean) & (mean <= upper)).all()
-    assert fitted.transform(series).shape == (1, 5, 14)
+    assert fitted.transform(series).shape == (1, 5, 16)
     assert fitted.sample(series, 3).shape == (3, 1, 5, 2)
     assert_array_equal(fitted.reconstruct(series), trained.reconstruct(series))
 
@@ -88,7 +88,7 @@ def test_time_scale_is_learned(trained):
     scales = []
     for series in (steady, hectic.astype(np.float32)):
         model = ProsailVAERegressor(time_scale="auto", **TRAINED).fit(series)
-        assert model.time_scale_.shape == (14,)
+        assert model.time_scale_.shape == (16,)
         assert np.isfinite(model.predict(series)).all()
         scales.append(model.time_scale_[TRAITS.index("LAI")])
     assert scales[0] > 2 * scales[1]
@@ -109,7 +109,7 @@ def posterior(trained, data):
     other = series_of(data[0][4:8], [3.0, 4.0, 90.0, 91.0], gone=[3])
     X = trained._check_X(np.concatenate([series, other]))
     single, dates, seen = trained._encode_series(X, slice(None))
-    return SeriesPosterior(single, dates, seen, torch.full((14,), 30.0, dtype=torch.float64))
+    return SeriesPosterior(single, dates, seen, torch.full((16,), 30.0, dtype=torch.float64))
 
 
 def test_moments_are_those_of_the_distribution(posterior):
@@ -128,7 +128,7 @@ def test_moments_are_those_of_the_distribution(posterior):
 
 
 def test_quantiles(posterior):
-    columns = list(range(14))
+    columns = list(range(16))
     levels = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)[:, None, None]
     low, middle, high = posterior.quantiles(levels, columns)
     assert (low <= middle).all()
@@ -145,8 +145,8 @@ def test_quantiles(posterior):
 def test_draws(posterior):
     generator = torch.Generator().manual_seed(0)
     normal = torch.randn(len(posterior), 20_000, 11, generator=generator, dtype=torch.float64)
-    draws = posterior.draw(normal)
-    assert draws.shape == (8, 20_000, 14)
+    draws = posterior.draw(normal, list(range(12)))
+    assert draws.shape == (8, 20_000, 12)
     quantiles = posterior.quantiles(torch.tensor([0.25, 0.75])[:, None, None], list(range(11)))
     found = torch.quantile(draws[..., :11], torch.tensor([0.25, 0.75]).double(), dim=1)
     width = (quantiles[1] - quantiles[0]).clamp_min(1e-9)
