@@ -254,7 +254,7 @@ class Prosail(RadiativeTransferModel):
         return sample_variables(n, priors, max_soil=1.0, generator=generator)
 
     def sample_geometry(self, n, generator=None):
-        """Draw angles of the sensor, see :func:`~sklearn_sits.physics.sample_geometry`."""
+        """See :func:`~sklearn_sits.physics.sample_geometry`, for the angles of the sensor."""
         return sample_geometry(n, generator, self.sensor.name)
 
     def _bands(self, variables, geometry):

@@ -66,7 +66,7 @@ def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_sc
     >>> from sklearn_sits.datasets import make_prosail
     >>> X, y = make_prosail(500, targets=["LAI"], random_state=0)
     >>> lai, std = load_prosail_vae().predict(X, return_std=True)
-    >>> bool(load_prosail_vae().score(X, y[:, 0]) > 0.7)
+    >>> bool(load_prosail_vae().score(X, y[:, 0]) > 0.6)
     True
     """
     trained = _find(sensor, bands)
