@@ -25,6 +25,7 @@ from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_geometry, list_priors
 from sklearn_sits.traits.quality import QualityMixin, warn_of_domain
 from sklearn_sits.traits.reflectances import (
+    Spectra,
     check_reflectances,
     evenly_spaced_sensor,
     list_channels,
@@ -74,11 +75,11 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         with the bands of `sensor`. Another model has bands, angles and traits of its own, and
         `sensor`, `bands` and `quadrature` are then not used.
     objective : {"hybrid", "self-supervised", "simulations"}, default="hybrid"
-        "simulations" maximises the likelihood of simulated traits and does not look at X: the
-        MLP-Reg of [1]_. "self-supervised" starts from that and then maximises the likelihood of
-        the spectra in X under the spread of the reconstructions, with `kl_weight` times the
-        divergence of LAI from its bounds: the objective of [1]_. "hybrid" adds the likelihood of
-        simulations to that.
+        "simulations" maximises the likelihood of simulated traits and does not look at X, so that
+        `fit` also takes None: the MLP-Reg of [1]_. "self-supervised" starts from that and then
+        maximises the likelihood of the spectra in X under the spread of the reconstructions, with
+        `kl_weight` times the divergence of LAI from its bounds: the objective of [1]_. "hybrid"
+        adds the likelihood of simulations to that.
     priors : str, sequence of str or mapping of str to Prior or (float, float), default="mixed"
         Distributions of the simulations, whose bounds are those of the traits. A name stands for a
         type of canopy in `sklearn_sits.physics.CANOPY_TYPES`: "crops", "cereals", "broad-leaved",
@@ -297,10 +298,7 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
     def _fit(self, X, y, device):
         decoder = self._make_decoder()
         self._set_outputs(_list_traits(decoder or Prosail))
-        X_checked = check_reflectances(self, X, decoder=decoder, reset=True)
-        if self.time_scale == "auto" and X_checked.dates is None:
-            raise ValueError("time_scale='auto' needs packed series, got X with two dimensions.")
-        self._check_y(X, y)
+        X_checked = self._check_training_data(X, y, decoder)
         if decoder is None:
             n_bands = X_checked.reflectances.shape[1]
             decoder = Prosail(evenly_spaced_sensor(n_bands), quadrature=self.quadrature)
@@ -308,7 +306,7 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         is_reconstructed = self._find_reconstructed_bands()
         initial_state = read_encoder(self) if self.init == "shipped" else None
         complete = X_checked.is_complete
-        if not complete.any():
+        if X is not None and not complete.any():
             raise ValueError("X has no spectrum without NaN.")
         random_state = check_random_state(self.random_state)
         training_seed, calibration_seed = random_state.randint(2**31 - 1, size=2)
@@ -338,16 +336,53 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         calibrate_encoder(module, simulator, training.known_angles, generator)
         self.state_ = {k: v.cpu().numpy() for k, v in module.state_dict().items()}
         self._restore()
-        misfit = self._apply(
-            [X_checked.reflectances[complete], X_checked.angles[complete]],
-            lambda posterior, _: posterior.misfit,
-        )
-        self.misfit_ = float(np.sqrt(np.mean(np.square(misfit))))
+        # In units of the residuals of simulations.
+        self.misfit_ = 1.0
+        if X is not None:
+            misfit = self._apply(
+                [X_checked.reflectances[complete], X_checked.angles[complete]],
+                lambda posterior, _: posterior.misfit,
+            )
+            self.misfit_ = float(np.sqrt(np.mean(np.square(misfit))))
         self.time_scale_ = self.time_scale
         if self.time_scale == "auto":
             n_series = len(X_checked.dates)
             chosen = random_state.permutation(n_series)[:_SERIES_FOR_TIME_SCALE]
             self.time_scale_ = find_time_scale(*self._encode_series(X_checked, chosen)).numpy()
+
+    def _check_training_data(self, X, y, decoder):
+        """Check X and y. Without X, return no spectra."""
+        if X is None:
+            needs = {
+                "objective": self.objective != "simulations",
+                "geometry": isinstance(self.geometry, str) and self.geometry == "X",
+                "time_scale": isinstance(self.time_scale, str),
+                "sensor": decoder is None,
+            }
+            if any(needs.values()):
+                name = next(name for name, is_needed in needs.items() if is_needed)
+                raise ValueError(
+                    f"X is None, but {name}={getattr(self, name)!r} needs spectra. Simulations of "
+                    "a sensor alone, with objective='simulations', do not."
+                )
+            if y is not None:
+                raise ValueError("X is None, but y is not: they must have the same length.")
+            names = self._note_channels(decoder)
+            empty = np.empty((0, len(names)), dtype=np.float32)
+            n_bands = len(decoder.bands)
+            is_complete = np.zeros(0, dtype=bool)
+            return Spectra(empty[:, :n_bands], empty[:, n_bands:], is_complete, None)
+        X_checked = check_reflectances(self, X, decoder=decoder, reset=True)
+        if self.time_scale == "auto" and X_checked.dates is None:
+            raise ValueError("time_scale='auto' needs packed series, got X with two dimensions.")
+        self._check_y(X, y)
+        return X_checked
+
+    def _note_channels(self, decoder):
+        names = sum(list_channels(decoder), [])
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
+        return names
 
     def _prepare(self, decoder):
         """Set all of a fitted estimator that does not depend on data."""
@@ -430,9 +465,7 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         """Become fitted by the state of another estimator with the same parameters."""
         self._prepare(self._make_decoder())
         self._set_outputs(_list_traits(self._decoder))
-        names = sum(list_channels(self._decoder), [])
-        self.n_features_in_ = len(names)
-        self.feature_names_in_ = np.array(names, dtype=object)
+        self._note_channels(self._decoder)
         self.history_, self.n_iter_ = [], self.pretrain_iter
         # In units of the residuals of simulations, and the model has seen nothing else.
         self.misfit_, self.time_scale_ = 1.0, self.time_scale

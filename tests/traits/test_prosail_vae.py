@@ -87,6 +87,31 @@ def test_simulations_do_not_look_at_X(data):
     assert not np.array_equal(*hybrid)
 
 
+def test_simulations_need_no_X(data):
+    X, _ = data
+    expected = make(objective="simulations").fit(X)
+    found = make(objective="simulations").fit(None)
+    assert_array_equal(found.predict(X), expected.predict(X))
+    assert found.n_features_in_ == 13
+    assert found.feature_names_in_.tolist() == expected.feature_names_in_.tolist()
+    assert found.misfit_ == 1.0
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({}, "objective='hybrid' needs spectra"),
+        ({"geometry": "X"}, "geometry='X' needs spectra"),
+        ({"time_scale": "auto"}, "time_scale='auto' needs spectra"),
+        ({"sensor": None}, "sensor=None needs spectra"),
+    ],
+)
+def test_fit_without_X_that_needs_it(parameters, match):
+    settings = {"objective": "simulations" if parameters else "hybrid"}
+    with pytest.raises(ValueError, match=f"X is None, but {match}"):
+        make(**settings, **parameters).fit(None)
+
+
 def test_observed_spectra_are_learned(data):
     """More steps on the spectra bring the reconstructions closer to them."""
     X, _ = data
