@@ -25,10 +25,10 @@ from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_geometry, list_priors
 from sklearn_sits.traits.quality import QualityMixin, warn_of_domain
 from sklearn_sits.traits.reflectances import (
-    Spectra,
     check_reflectances,
     evenly_spaced_sensor,
-    list_channels,
+    note_channels,
+    without_spectra,
 )
 from sklearn_sits.traits.shipped import read_encoder
 from sklearn_sits.traits.simulator import Simulator
@@ -351,38 +351,13 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
             self.time_scale_ = find_time_scale(*self._encode_series(X_checked, chosen)).numpy()
 
     def _check_training_data(self, X, y, decoder):
-        """Check X and y. Without X, return no spectra."""
-        if X is None:
-            needs = {
-                "objective": self.objective != "simulations",
-                "geometry": isinstance(self.geometry, str) and self.geometry == "X",
-                "time_scale": isinstance(self.time_scale, str),
-                "sensor": decoder is None,
-            }
-            if any(needs.values()):
-                name = next(name for name, is_needed in needs.items() if is_needed)
-                raise ValueError(
-                    f"X is None, but {name}={getattr(self, name)!r} needs spectra. Simulations of "
-                    "a sensor alone, with objective='simulations', do not."
-                )
-            if y is not None:
-                raise ValueError("X is None, but y is not: they must have the same length.")
-            names = self._note_channels(decoder)
-            empty = np.empty((0, len(names)), dtype=np.float32)
-            n_bands = len(decoder.bands)
-            is_complete = np.zeros(0, dtype=bool)
-            return Spectra(empty[:, :n_bands], empty[:, n_bands:], is_complete, None)
+        if X is None and y is None:
+            return without_spectra(self, decoder)
         X_checked = check_reflectances(self, X, decoder=decoder, reset=True)
         if self.time_scale == "auto" and X_checked.dates is None:
             raise ValueError("time_scale='auto' needs packed series, got X with two dimensions.")
         self._check_y(X, y)
         return X_checked
-
-    def _note_channels(self, decoder):
-        names = sum(list_channels(decoder), [])
-        self.n_features_in_ = len(names)
-        self.feature_names_in_ = np.array(names, dtype=object)
-        return names
 
     def _prepare(self, decoder):
         """Set all of a fitted estimator that does not depend on data."""
@@ -465,7 +440,7 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         """Become fitted by the state of another estimator with the same parameters."""
         self._prepare(self._make_decoder())
         self._set_outputs(_list_traits(self._decoder))
-        self._note_channels(self._decoder)
+        note_channels(self, self._decoder)
         self.history_, self.n_iter_ = [], self.pretrain_iter
         # In units of the residuals of simulations, and the model has seen nothing else.
         self.misfit_, self.time_scale_ = 1.0, self.time_scale

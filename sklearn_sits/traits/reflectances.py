@@ -21,6 +21,8 @@ __all__ = [
     "evenly_spaced_sensor",
     "is_reflectance",
     "list_channels",
+    "note_channels",
+    "without_spectra",
 ]
 
 _LOWEST, _HIGHEST = -0.05, 1.5
@@ -252,6 +254,60 @@ def list_channels(decoder):
     bands, angles : list of str
     """
     return list(decoder.bands), [angle.name.replace(" ", "_") for angle in decoder.geometry]
+
+
+def note_channels(estimator, decoder):
+    """Set the number and the names of the channels of an estimator that has seen none.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        Receives `n_features_in_` and `feature_names_in_`.
+    decoder : RadiativeTransferModel
+        Model with the bands and angles.
+    """
+    names = sum(list_channels(decoder), [])
+    estimator.n_features_in_ = len(names)
+    estimator.feature_names_in_ = np.array(names, dtype=object)
+
+
+def without_spectra(estimator, decoder):
+    """Check that an estimator can be fitted to simulations alone.
+
+    Parameters
+    ----------
+    estimator : estimator instance
+        See `note_channels`.
+    decoder : RadiativeTransferModel or None
+        Model with the bands and angles, None if X would tell their number.
+
+    Returns
+    -------
+    spectra : Spectra
+        Without any.
+
+    Raises
+    ------
+    ValueError
+        If a parameter of the estimator needs spectra.
+    """
+    needs = {
+        "objective": estimator.objective != "simulations",
+        "geometry": isinstance(estimator.geometry, str) and estimator.geometry == "X",
+        "time_scale": isinstance(estimator.time_scale, str),
+        "sensor": decoder is None,
+    }
+    for name, is_needed in needs.items():
+        if is_needed:
+            raise ValueError(
+                f"X is None, but {name}={getattr(estimator, name)!r} needs spectra. Simulations of "
+                "a sensor alone, with objective='simulations', do not."
+            )
+    note_channels(estimator, decoder)
+    n_bands, n_angles = len(decoder.bands), len(decoder.geometry)
+    reflectances = np.empty((0, n_bands), dtype=np.float32)
+    angles = np.empty((0, n_angles), dtype=np.float32)
+    return Spectra(reflectances, angles, np.zeros(0, dtype=bool), None)
 
 
 def evenly_spaced_sensor(n_bands):
