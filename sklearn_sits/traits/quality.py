@@ -22,8 +22,8 @@ _FLAGS = {
 # Share of the range of a target that is its bound.
 _AT_BOUND = 0.005
 # Number of spectra that can tell whether there is an offset, and the share that has to. Without an
-# offset it is a few per cent.
-_FEWEST, _SAMPLED, _WITH_OFFSET = 10, 500, 0.25
+# offset it is a few per cent of a scene, but may be a third of a few dry fields.
+_FEWEST, _SAMPLED, _WITH_OFFSET = 50, 500, 0.25
 
 
 class QualityMixin:
