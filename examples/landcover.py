@@ -157,7 +157,7 @@ print(f"\nMaps written to {path}")
 # Labels are often scarce, pixels are not. Here each class has ten labels from the training blocks.
 # The encoder learns from all pixels of these blocks without their labels, and the classifier starts
 # from it. Each fold has its own draw of labels and its own encoder, so no system sees the blocks
-# that are held out. One member per classifier and a short training of the encoder save time.
+# that are held out. A short training of the encoder saves time.
 N_LABELS = 10
 
 
@@ -171,9 +171,9 @@ def compare_few_labels(fold):
     encoder = MTANEncoder(max_iter=200, random_state=fold).fit(X[train])
     systems = {
         "linear + random forest": classifiers["linear + random forest"],
-        "mTAN + SVGP": MTANSVGPClassifier(n_members=1, random_state=fold),
+        "mTAN + SVGP": MTANSVGPClassifier(random_state=fold),
         "encoder, mTAN + SVGP": MTANSVGPClassifier(
-            encoder=FrozenEstimator(encoder), n_members=1, random_state=fold
+            encoder=FrozenEstimator(encoder), random_state=fold
         ),
     }
     scores = {}
