@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from sklearn_sits.physics import SENSORS, Sensor
+from sklearn_sits.series.channel_names import to_band_name
 
 __all__ = ["SHIPPED", "TrainedSensor", "read_encoder", "read_state"]
 
@@ -52,7 +53,7 @@ class TrainedSensor(NamedTuple):
         trained : TrainedSensor or None
             None if there are no weights.
         """
-        bands = None if bands is None else tuple(bands)
+        bands = None if bands is None else tuple(map(to_band_name, bands))
         if sensor in SENSORS and bands == Sensor.load(sensor).bands:
             bands = None
         trained = cls(sensor, bands)

@@ -80,6 +80,11 @@ def test_other_spelling():
     assert model.feature_names_in_.tolist()[:5] == ["B2", "B3", "B4", "B8", "sun_zenith"]
 
 
+def test_other_spelling_where_training_starts():
+    expected = TrainedSensor.find("Sentinel-2A", ["B2", "B3", "B4", "B8"])
+    assert TrainedSensor.find("Sentinel-2A", ["B02", "B03", "b4", "B08"]) == expected is not None
+
+
 @pytest.mark.parametrize("targets", ["lai", ["LAI", "CCc"]])
 def test_unknown_target(targets):
     with pytest.raises(ValueError, match="targets must be .* Did you mean '(LAI|CCC)'"):
