@@ -145,21 +145,7 @@ class SpectralDomain(nn.Module):
         """
         return torch.logsumexp(self._log_terms(spectra @ self.projection), dim=1)
 
-    def is_outside(self, spectra):
-        """Tell which spectra hardly any simulation resembles.
-
-        Parameters
-        ----------
-        spectra : tensor of shape (n, n_bands)
-            Reflectances.
-
-        Returns
-        -------
-        is_outside : bool tensor of shape (n,)
-        """
-        return self.log_density(spectra) < self.lowest_density
-
-    def has_offset(self, spectra):
+    def has_offset(self, spectra, log_density):
         """Tell which spectra are likelier after the offset of Sentinel-2 has been subtracted.
 
         Such a spectrum has to be near the domain then: a cloud is not.
@@ -168,13 +154,15 @@ class SpectralDomain(nn.Module):
         ----------
         spectra : tensor of shape (n, n_bands)
             Reflectances.
+        log_density : tensor of shape (n,)
+            That of the spectra.
 
         Returns
         -------
         has_offset : bool tensor of shape (n,)
         """
         without = self.log_density(spectra - _OFFSET)
-        gain = without - self.log_density(spectra)
+        gain = without - log_density
         margin = _MARGIN * spectra.shape[1]
         return (gain > self.offset_evidence) & (without > self.lowest_density - margin)
 

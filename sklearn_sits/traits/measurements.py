@@ -6,9 +6,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from sklearn.utils import _safe_indexing, check_array, check_consistent_length, column_or_1d
-from sklearn.utils.validation import check_is_fitted
 
-__all__ = ["CalibrationMixin", "Correction", "learn_correction"]
+__all__ = [
+    "Correction",
+    "check_measurements",
+    "correct_groups",
+    "fit_correction",
+    "learn_correction",
+    "remove_correction",
+]
 
 # Measurements without an error that bias and slope count besides the real ones, and those that the
 # width counts. A slope takes more evidence: it also acts where nothing was measured.
@@ -18,116 +24,139 @@ _LARGEST_MEASUREMENT = 1000
 _BUFFERS = ("measurement_offset", "measurement_slope", "measurement_factor")
 
 
-class CalibrationMixin:
-    """Corrections of a regressor with a calibrated encoder by measurements."""
+def check_measurements(y, mean, highest):
+    """Check measurements.
 
-    def calibrate(self, X, y, groups=None):
-        """Correct bias, slope and uncertainty of the targets with a few measurements.
+    Parameters
+    ----------
+    y : array-like of shape (..., n_targets)
+        Measurements, NaN where there are none.
+    mean : ndarray of the same shape
+        Predictions, NaN where nothing was observed.
+    highest : ndarray of shape (n_targets,)
+        Upper bounds of the targets.
 
-        The correction of a target is a linear function of its predicted mean, by which its whole
-        distribution moves; the distribution also becomes wider or narrower. Everything is shrunk
-        towards no correction: a bias counts ten measurements without an error besides the real
-        ones, a slope sixty, and a width ten of the predicted size. Ten plots therefore correct
-        half of a bias. A second call replaces the first.
+    Returns
+    -------
+    y : float64 ndarray of the same shape
 
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-            Reflectances and angles as in `fit`.
-        y : array-like of the shape of `predict(X)`
-            Measured targets, NaN where one was not measured.
-        groups : array-like of shape (n_samples,) or (n_series,), default=None
-            Groups with corrections of their own, such as crops. Each starts from the correction by
-            all measurements, towards which it is shrunk as that towards none.
+    Raises
+    ------
+    ValueError
+        If the shape is another one, nothing was measured, or in other units.
+    """
+    if y is None or np.isscalar(y):
+        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y!r}.")
+    y = check_array(
+        y,
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_all_finite="allow-nan",
+        input_name="y",
+    )
+    if y.shape != mean.shape:
+        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
+    if np.isnan(y + mean).all():
+        raise ValueError("y has no measurement where X has a spectrum.")
+    largest = np.nanmax(np.abs(y).reshape(-1, len(highest)), axis=0, initial=0.0)
+    if (largest > _LARGEST_MEASUREMENT * highest).any():
+        raise ValueError(
+            f"y must be in the units of the targets, whose bounds are {highest}, found up to "
+            f"{largest}."
+        )
+    return y
 
-        Returns
-        -------
-        self : object
-            Estimator with the correction by all measurements. With `groups`, its attribute
-            `group_estimators_` has a corrected copy for each of them.
 
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X, y or groups is not as documented.
+def remove_correction(estimator):
+    """Remove the correction of a fitted estimator.
 
-        Notes
-        -----
-        Traits that follow from others move with them: if LAI is corrected, so is CCC = LAI Cab,
-        before its own measurements correct what is left. Within a draw of `sample`, CCC equals
-        LAI Cab, unless CCC itself was measured. `reconstruct` uses the traits without the
-        correction, and so does the misfit.
+    Parameters
+    ----------
+    estimator : ProsailVAERegressor
+        Changed in place.
+    """
+    like = estimator.state_["measurement_factor"]
+    neutral = (np.zeros_like(like), np.zeros_like(like), np.ones_like(like))
+    _set_correction(estimator, dict(zip(_BUFFERS, neutral, strict=True)))
 
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from sklearn_sits import load_prosail_vae
-        >>> from sklearn_sits.datasets import make_prosail
-        >>> X, y = make_prosail(40, targets=["LAI"], random_state=0)
-        >>> lai = y[:, 0] + 1  # plots of another kind of LAI
-        >>> model = load_prosail_vae()
-        >>> before = np.mean(model.predict(X) - lai)
-        >>> after = np.mean(model.calibrate(X, lai).predict(X) - lai)
-        >>> bool(abs(after) < 0.3 * abs(before))
-        True
-        """
-        check_is_fitted(self)
-        columns = self._find_targets()
-        with self._all_or_nothing():
-            vars(self).pop("group_estimators_", None)
-            like = self.state_["measurement_factor"]
-            neutral = (np.zeros_like(like), np.zeros_like(like), np.ones_like(like))
-            self._set_correction(dict(zip(_BUFFERS, neutral, strict=True)))
-            y = _check_measurements(y, self.predict(X), self._highest[columns])
-            self._learn_corrections(X, y)
-            if groups is not None:
-                self._calibrate_groups(X, y, groups)
-        return self
 
-    def _set_correction(self, buffers):
-        self.state_ = self.state_ | buffers
-        self._restore()
+def learn_correction(estimator, X, y):
+    """Add what measurements tell to the correction of the targets of a fitted estimator.
 
-    def _learn_corrections(self, X, y):
-        """Add to the present correction of the targets."""
-        columns, n_variables = self._find_targets(), len(self._decoder.variables)
-        y = y.reshape(-1, len(columns))
-        # Traits that follow from others move with them first.
-        for is_derived in (False, True):
-            chosen = [i for i, one in enumerate(columns) if (one >= n_variables) == is_derived]
-            if not chosen:
+    Parameters
+    ----------
+    estimator : ProsailVAERegressor
+        Changed in place.
+    X : array-like
+        As in `predict`.
+    y : ndarray of the shape of its predictions
+        Measurements, NaN where there are none.
+    """
+    columns, n_variables = estimator._find_targets(), len(estimator._decoder.variables)
+    y = y.reshape(-1, len(columns))
+    # Traits that follow from others move with them first.
+    for is_derived in (False, True):
+        chosen = [i for i, one in enumerate(columns) if (one >= n_variables) == is_derived]
+        if not chosen:
+            continue
+        mean, std = (part.reshape(y.shape) for part in estimator.predict(X, return_std=True))
+        buffers = {name: estimator.state_[name].copy() for name in _BUFFERS}
+        offset, slope, factor = buffers.values()
+        for i in chosen:
+            known = ~np.isnan(y[:, i] + mean[:, i])
+            if not known.any():
                 continue
-            mean, std = (part.reshape(y.shape) for part in self.predict(X, return_std=True))
-            buffers = {name: self.state_[name].copy() for name in _BUFFERS}
-            offset, slope, factor = buffers.values()
-            for i in chosen:
-                known = ~np.isnan(y[:, i] + mean[:, i])
-                if not known.any():
-                    continue
-                bias, gain, width = learn_correction(mean[known, i], std[known, i], y[known, i])
-                column = columns[i]
-                # One linear function after the other.
-                offset[column] = bias + (1 + gain) * offset[column]
-                slope[column] = (1 + gain) * (1 + slope[column]) - 1
-                factor[column] *= width
-            self._set_correction(buffers)
-
-    def _calibrate_groups(self, X, y, groups):
-        groups = column_or_1d(groups)
-        check_consistent_length(y, groups)
-        found = {}
-        for group in np.unique(groups).tolist():
-            rows = np.flatnonzero(groups == group)
-            one = copy.copy(self)
-            one._learn_corrections(_safe_indexing(X, rows), y[rows])
-            found[group] = one
-        self.group_estimators_ = found
+            bias, gain, width = fit_correction(mean[known, i], std[known, i], y[known, i])
+            column = columns[i]
+            # One linear function after the other.
+            offset[column] = bias + (1 + gain) * offset[column]
+            slope[column] = (1 + gain) * (1 + slope[column]) - 1
+            factor[column] *= width
+        _set_correction(estimator, buffers)
 
 
-def learn_correction(mean, std, y):
-    """Learn how predictions differ from measurements.
+def correct_groups(estimator, X, y, groups):
+    """Correct copies of an estimator by the measurements of groups.
+
+    Parameters
+    ----------
+    estimator : ProsailVAERegressor
+        With the correction by all measurements.
+    X : array-like
+        As in `predict`.
+    y : ndarray of the shape of its predictions
+        Measurements, NaN where there are none.
+    groups : array-like of shape (n_samples,) or (n_series,)
+        Groups.
+
+    Returns
+    -------
+    estimators : dict
+        A corrected copy for each group.
+
+    Raises
+    ------
+    ValueError
+        If there is not one group for each sample or series.
+    """
+    groups = column_or_1d(groups)
+    check_consistent_length(y, groups)
+    estimators = {}
+    for group in np.unique(groups).tolist():
+        rows = np.flatnonzero(groups == group)
+        estimators[group] = copy.copy(estimator)
+        learn_correction(estimators[group], _safe_indexing(X, rows), y[rows])
+    return estimators
+
+
+def _set_correction(estimator, buffers):
+    estimator.state_ = estimator.state_ | buffers
+    estimator._restore()
+
+
+def fit_correction(mean, std, y):
+    """Fit how predictions differ from measurements.
 
     Parameters
     ----------
@@ -253,28 +282,3 @@ class Correction(NamedTuple):
 
 def _clamp(values, low, high):
     return torch.minimum(torch.maximum(values, low), high)
-
-
-def _check_measurements(y, mean, highest):
-    """Return measurements of the shape of predictions, as float64."""
-    if y is None or np.isscalar(y):
-        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y!r}.")
-    y = check_array(
-        y,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_all_finite="allow-nan",
-        input_name="y",
-    )
-    if y.shape != mean.shape:
-        raise ValueError(f"y must have shape {mean.shape}, that of predict, got {y.shape}.")
-    if np.isnan(y + mean).all():
-        raise ValueError("y has no measurement where X has a spectrum.")
-    largest = np.nanmax(np.abs(y).reshape(-1, len(highest)), axis=0, initial=0.0)
-    if (largest > _LARGEST_MEASUREMENT * highest).any():
-        raise ValueError(
-            f"y must be in the units of the targets, whose bounds are {highest}, found up to "
-            f"{largest}."
-        )
-    return y

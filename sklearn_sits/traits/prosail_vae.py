@@ -14,16 +14,31 @@ from torch.nn import ModuleDict
 from sklearn_sits._module_names import set_module
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
-from sklearn_sits.physics import SENSORS, Prosail, RadiativeTransferModel, Sensor
+from sklearn_sits.physics import Prosail, RadiativeTransferModel, Sensor
 from sklearn_sits.runtime.batches import ROW_BLOCK, predict_in_batches, to_tensor
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
-from sklearn_sits.series.channel_names import to_band_name
 from sklearn_sits.traits.calibration import calibrate_encoder
-from sklearn_sits.traits.measurements import CalibrationMixin
+from sklearn_sits.traits.decoders import (
+    find_reconstructed_bands,
+    make_decoder,
+    make_training_decoder,
+)
+from sklearn_sits.traits.measurements import (
+    check_measurements,
+    correct_groups,
+    learn_correction,
+    remove_correction,
+)
 from sklearn_sits.traits.posterior import TraitPosterior
 from sklearn_sits.traits.priors import check_geometry, list_priors
-from sklearn_sits.traits.quality import QualityMixin, warn_of_domain
+from sklearn_sits.traits.quality import (
+    flag_spectra,
+    flag_unusable,
+    list_flags,
+    may_have_offset,
+    warn_of_domain,
+)
 from sklearn_sits.traits.reflectances import (
     check_reflectances,
     evenly_spaced_sensor,
@@ -40,15 +55,12 @@ from sklearn_sits.vae.draws import draw_normal
 __all__ = ["ProsailVAERegressor"]
 
 _SERIES_FOR_TIME_SCALE = 500
-_BLUE = 500.0  # nm; the atmosphere leaves traces at shorter wavelengths
-# Wavelengths per band in training: errors of 2e-4 are small beside the spread of reconstructions.
-_NODES_IN_TRAINING = 2
 # Spectra at a time: few enough for the cache of a CPU, and enough to keep a GPU busy.
 _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 
 
 @set_module("sklearn_sits")
-class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
+class ProsailVAERegressor(BaseVAERegressor):
     """Retrieval of vegetation traits by an auto-encoder whose decoder is PROSAIL [1]_.
 
     An encoder turns reflectances and angles into truncated normal distributions of the traits.
@@ -296,14 +308,14 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         return tags
 
     def _fit(self, X, y, device):
-        decoder = self._make_decoder()
+        decoder = make_decoder(self)
         self._set_outputs(_list_traits(decoder or Prosail))
         X_checked = self._check_training_data(X, y, decoder)
         if decoder is None:
             n_bands = X_checked.reflectances.shape[1]
             decoder = Prosail(evenly_spaced_sensor(n_bands), quadrature=self.quadrature)
         simulator = self._prepare(decoder)
-        is_reconstructed = self._find_reconstructed_bands()
+        is_reconstructed = find_reconstructed_bands(decoder, self.excluded_bands)
         initial_state = read_encoder(self) if self.init == "shipped" else None
         complete = X_checked.is_complete
         if X is not None and not complete.any():
@@ -319,7 +331,7 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         training = TraitTraining(
             module,
             simulator,
-            self._make_training_decoder(),
+            make_training_decoder(self, decoder),
             *observed,
             is_reconstructed=is_reconstructed,
             n_simulations=int(self.n_simulations),
@@ -387,42 +399,6 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
             settings = settings._replace(kl_weight=weight)
         return settings
 
-    def _make_decoder(self):
-        """Return the model of the sensor, None if any number of columns is a band."""
-        if self.decoder is not None:
-            return copy.deepcopy(self.decoder)
-        if self.sensor is None:
-            return None
-        if isinstance(self.sensor, str) and self.sensor not in SENSORS:
-            raise ValueError(f"sensor must be one of {list(SENSORS)}, got {self.sensor!r}.")
-        bands = self.bands
-        if bands is not None and isinstance(self.sensor, str):
-            bands = [to_band_name(band) for band in bands]
-        return Prosail(self.sensor, bands, quadrature=self.quadrature)
-
-    def _make_training_decoder(self):
-        """Return the model through which spectra are reconstructed in training."""
-        if self._custom_decoder is not None or self.quadrature in (1, _NODES_IN_TRAINING):
-            return self._decoder
-        return Prosail(self.sensor_, quadrature=_NODES_IN_TRAINING)
-
-    def _find_reconstructed_bands(self):
-        """Return which bands have to be reconstructed."""
-        bands, centres = self._decoder.bands, self._decoder.centres
-        if isinstance(self.excluded_bands, str):
-            if centres is None:
-                return np.ones(len(bands), dtype=bool)
-            # With blue bands only, there is nothing else to reconstruct.
-            kept = centres >= _BLUE
-            return kept if kept.any() else ~kept
-        unknown = [band for band in self.excluded_bands if band not in bands]
-        if unknown:
-            raise ValueError(f"excluded_bands must be among {list(bands)}, got {unknown}.")
-        kept = np.array([band not in self.excluded_bands for band in bands])
-        if not kept.any():
-            raise ValueError("excluded_bands leaves no band to reconstruct.")
-        return kept
-
     def _build_module(self):
         model = self._decoder
         n_bands, n_variables = len(model.bands), len(model.variables)
@@ -438,7 +414,7 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
 
     def _load_state(self, state):
         """Become fitted by the state of another estimator with the same parameters."""
-        self._prepare(self._make_decoder())
+        self._prepare(make_decoder(self))
         self._set_outputs(_list_traits(self._decoder))
         note_channels(self, self._decoder)
         self.history_, self.n_iter_ = [], self.pretrain_iter
@@ -532,7 +508,7 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
 
     def _map_posterior(self, X, function, n_columns, *, n_draws=0, seed=None, in_time=True):
         X = self._check_X(X)
-        warn_of_domain(X, self._module.domain, self._may_have_offset())
+        warn_of_domain(X, self._module.domain, may_have_offset(self.sensor_))
         result = np.full((*X.shape, n_columns), np.nan, dtype=X.reflectances.dtype)
         if in_time and X.dates is not None and self.time_scale_ is not None:
             self._apply_in_time(X, function, result, n_draws, seed)
@@ -569,6 +545,138 @@ class ProsailVAERegressor(CalibrationMixin, QualityMixin, BaseVAERegressor):
         return self._map_posterior(
             X, lambda posterior, _: posterior.reconstruction, n_bands, in_time=False
         )
+
+    @property
+    def quality_flags_(self):
+        """Bits of `quality` and what they mean: a dict of str to int."""
+        check_is_fitted(self)
+        return list_flags([self._outputs[column] for column in self._find_targets()])
+
+    def quality(self, X):
+        """Tell what is wrong with spectra, and with the targets predicted from them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
+            Reflectances and angles as in `fit`.
+
+        Returns
+        -------
+        flags : int32 ndarray of shape (n_samples,) or (n_series, n_dates)
+            0 where all is well, else the sum of the bits of `quality_flags_`:
+
+            ======================== ==========================================================
+            not_observed             a value is missing, or is no reflectance or angle
+            band_out_of_domain       a reflectance is outside the range of simulations
+            spectrum_out_of_domain   hardly any simulation has such a combination of bands
+            large_misfit             the canopy model does not reproduce the spectrum
+            offset_not_subtracted    without the offset of 0.1 of Sentinel-2 products since 2022
+                                     the spectrum would be likelier
+            angle_out_of_domain      an angle is outside the range of simulations
+            LAI_at_bound             the mean of the target is as good as its bound: within 0.5
+                                     % of its range; one bit for each target
+            ======================== ==========================================================
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X is not as documented.
+
+        Warns
+        -----
+        DataQualityWarning
+            If some spectra are not usable or have angles out of the domain, or an offset seems to
+            be left in many of them.
+
+        Examples
+        --------
+        >>> from sklearn_sits import load_prosail_vae
+        >>> from sklearn_sits.datasets import make_prosail
+        >>> X, _ = make_prosail(100, random_state=0)
+        >>> X[0, :10] = 0.8  # a cloud
+        >>> model = load_prosail_vae()
+        >>> flags = model.quality(X)
+        >>> bool(flags[0] & model.quality_flags_["large_misfit"])
+        True
+        >>> bool((flags[1:] == 0).mean() > 0.9)
+        True
+        """
+        check_is_fitted(self)
+        columns, has_offset = self._find_targets(), may_have_offset(self.sensor_)
+        X = self._check_X(X)
+        warn_of_domain(X, self._module.domain, has_offset)
+        flags = flag_unusable(X, self._decoder if self._has_angles else None)
+        if X.is_complete.any():
+            complete = X.is_complete
+            flags[complete] = self._apply(
+                [X.reflectances[complete], X.angles[complete]],
+                lambda posterior, _: flag_spectra(posterior, columns, has_offset),
+            )
+        return flags.reshape(X.shape)
+
+    def calibrate(self, X, y, groups=None):
+        """Correct bias, slope and uncertainty of the targets with a few measurements.
+
+        The correction of a target is a linear function of its predicted mean, by which its whole
+        distribution moves; the distribution also becomes wider or narrower. Everything is shrunk
+        towards no correction: a bias counts ten measurements without an error besides the real
+        ones, a slope sixty, and a width ten of the predicted size. Ten plots therefore correct
+        half of a bias. A second call replaces the first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
+            Reflectances and angles as in `fit`.
+        y : array-like of the shape of `predict(X)`
+            Measured targets, NaN where one was not measured.
+        groups : array-like of shape (n_samples,) or (n_series,), default=None
+            Groups with corrections of their own, such as crops. Each starts from the correction by
+            all measurements, towards which it is shrunk as that towards none.
+
+        Returns
+        -------
+        self : object
+            Estimator with the correction by all measurements. With `groups`, its attribute
+            `group_estimators_` has a corrected copy for each of them.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X, y or groups is not as documented.
+
+        Notes
+        -----
+        Traits that follow from others move with them: if LAI is corrected, so is CCC = LAI Cab,
+        before its own measurements correct what is left. Within a draw of `sample`, CCC equals
+        LAI Cab, unless CCC itself was measured. `reconstruct` uses the traits without the
+        correction, and so does the misfit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn_sits import load_prosail_vae
+        >>> from sklearn_sits.datasets import make_prosail
+        >>> X, y = make_prosail(40, targets=["LAI"], random_state=0)
+        >>> lai = y[:, 0] + 1  # plots of another kind of LAI
+        >>> model = load_prosail_vae()
+        >>> before = np.mean(model.predict(X) - lai)
+        >>> after = np.mean(model.calibrate(X, lai).predict(X) - lai)
+        >>> bool(abs(after) < 0.3 * abs(before))
+        True
+        """
+        check_is_fitted(self)
+        with self._all_or_nothing():
+            vars(self).pop("group_estimators_", None)
+            remove_correction(self)
+            y = check_measurements(y, self.predict(X), self._highest[self._find_targets()])
+            learn_correction(self, X, y)
+            if groups is not None:
+                self.group_estimators_ = correct_groups(self, X, y, groups)
+        return self
 
 
 def _list_traits(model):

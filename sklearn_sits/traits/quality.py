@@ -2,13 +2,12 @@
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._warnings import warn_counted, warn_user
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.traits.reflectances import is_reflectance
 
-__all__ = ["QualityMixin", "flag_spectra", "flag_unusable", "list_flags", "warn_of_domain"]
+__all__ = ["flag_spectra", "flag_unusable", "list_flags", "may_have_offset", "warn_of_domain"]
 
 NOT_OBSERVED, BAND, SPECTRUM, MISFIT, OFFSET, ANGLE = (1 << i for i in range(6))
 _FLAGS = {
@@ -26,81 +25,19 @@ _AT_BOUND = 0.005
 _FEWEST, _SAMPLED, _WITH_OFFSET = 50, 500, 0.25
 
 
-class QualityMixin:
-    """Flags of a regressor with a calibrated encoder."""
+def may_have_offset(sensor):
+    """Tell whether the products of a sensor may hold an offset.
 
-    def _may_have_offset(self):
-        return self.sensor_.name.startswith("Sentinel-2") if self.sensor_ else False
+    Parameters
+    ----------
+    sensor : Sensor or None
+        Sensor, None if it is not known.
 
-    @property
-    def quality_flags_(self):
-        """Bits of `quality` and what they mean: a dict of str to int."""
-        check_is_fitted(self)
-        return list_flags([self._outputs[column] for column in self._find_targets()])
-
-    def quality(self, X):
-        """Tell what is wrong with spectra, and with the targets predicted from them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_bands + 3) or (n_series, n_dates, 1 + n_bands + 3)
-            Reflectances and angles as in `fit`.
-
-        Returns
-        -------
-        flags : int32 ndarray of shape (n_samples,) or (n_series, n_dates)
-            0 where all is well, else the sum of the bits of `quality_flags_`:
-
-            ======================== ==========================================================
-            not_observed             a value is missing, or is no reflectance or angle
-            band_out_of_domain       a reflectance is outside the range of simulations
-            spectrum_out_of_domain   hardly any simulation has such a combination of bands
-            large_misfit             the canopy model does not reproduce the spectrum
-            offset_not_subtracted    without the offset of 0.1 of Sentinel-2 products since 2022
-                                     the spectrum would be likelier
-            angle_out_of_domain      an angle is outside the range of simulations
-            LAI_at_bound             the mean of the target is as good as its bound: within 0.5
-                                     % of its range; one bit for each target
-            ======================== ==========================================================
-
-        Raises
-        ------
-        sklearn.exceptions.NotFittedError
-            If the estimator is not fitted.
-        ValueError
-            If X is not as documented.
-
-        Warns
-        -----
-        DataQualityWarning
-            If some spectra are not usable or have angles out of the domain, or an offset seems to
-            be left in many of them.
-
-        Examples
-        --------
-        >>> from sklearn_sits import load_prosail_vae
-        >>> from sklearn_sits.datasets import make_prosail
-        >>> X, _ = make_prosail(100, random_state=0)
-        >>> X[0, :10] = 0.8  # a cloud
-        >>> model = load_prosail_vae()
-        >>> flags = model.quality(X)
-        >>> bool(flags[0] & model.quality_flags_["large_misfit"])
-        True
-        >>> bool((flags[1:] == 0).mean() > 0.9)
-        True
-        """
-        check_is_fitted(self)
-        columns, has_offset = self._find_targets(), self._may_have_offset()
-        X = self._check_X(X)
-        warn_of_domain(X, self._module.domain, has_offset)
-        flags = flag_unusable(X, self._decoder if self._has_angles else None)
-        if X.is_complete.any():
-            complete = X.is_complete
-            flags[complete] = self._apply(
-                [X.reflectances[complete], X.angles[complete]],
-                lambda posterior, _: flag_spectra(posterior, columns, has_offset),
-            )
-        return flags.reshape(X.shape)
+    Returns
+    -------
+    may_have_offset : bool
+    """
+    return sensor is not None and sensor.name.startswith("Sentinel-2")
 
 
 def list_flags(targets):
@@ -138,14 +75,15 @@ def flag_spectra(posterior, columns, may_have_offset):
     """
     module, spectra = posterior.module, posterior.spectra
     domain = module.domain
+    density = domain.log_density(spectra)
     found = [
         (BAND, domain.band_is_outside(spectra)),
-        (SPECTRUM, domain.is_outside(spectra)),
+        (SPECTRUM, density < domain.lowest_density),
         (MISFIT, posterior.misfit > module.largest_misfit),
         (ANGLE, domain.angle_is_outside(posterior.angles)),
     ]
     if may_have_offset:
-        found.append((OFFSET, domain.has_offset(spectra)))
+        found.append((OFFSET, domain.has_offset(spectra, density)))
     low, high = posterior.low[columns], posterior.high[columns]
     share = (posterior.mean(columns) - low) / (high - low)
     at_bound = (share < _AT_BOUND) | (share > 1 - _AT_BOUND)
@@ -212,7 +150,8 @@ def warn_of_domain(X, domain, may_have_offset):
         return
     sampled = complete[:: 1 + len(complete) // _SAMPLED]
     spectra = torch.from_numpy(X.reflectances[sampled]).double()
-    share = float(domain.has_offset(spectra).double().mean())
+    has_offset = domain.has_offset(spectra, domain.log_density(spectra))
+    share = float(has_offset.double().mean())
     if share > _WITH_OFFSET:
         warn_user(
             f"{share:.0%} of the spectra would be likelier if 0.1 were subtracted from all "

@@ -12,7 +12,7 @@ from spectra import NAN, TRAITS, make, to_series
 
 from sklearn_sits import load_prosail_vae
 from sklearn_sits.datasets import make_prosail
-from sklearn_sits.traits.measurements import learn_correction
+from sklearn_sits.traits.measurements import fit_correction
 
 LAI, CCC, CAB = (TRAITS.index(name) for name in ("LAI", "CCC", "Cab"))
 
@@ -51,27 +51,27 @@ def draw(n, bias=0.0, slope=0.0, spread=1.0, seed=0):
 
 def test_correction_by_many_measurements():
     mean, std, y = draw(20_000, bias=0.7, slope=-0.3, spread=1.5)
-    offset, slope, factor = learn_correction(mean, std, y)
+    offset, slope, factor = fit_correction(mean, std, y)
     assert_allclose([offset, slope, factor], [0.7 + 0.3 * 3, -0.3, 1.5], rtol=0.05)
 
 
 def test_correction_by_ten_measurements():
     """Half of a bias, a seventh of a slope, and a width between one and that of the errors."""
     mean, std, _ = draw(10)
-    offset, slope, factor = learn_correction(mean, std, mean + 1.0)
+    offset, slope, factor = fit_correction(mean, std, mean + 1.0)
     assert_allclose([offset, slope], [0.5, 0.0], atol=1e-12)
-    offset, slope, _ = learn_correction(mean, std, mean + 0.7 * (mean - mean.mean()))
+    offset, slope, _ = fit_correction(mean, std, mean + 0.7 * (mean - mean.mean()))
     assert_allclose([offset, slope], [-0.1 * mean.mean(), 0.1], rtol=1e-9)
     signs = np.resize([1, -1], 10)
     for spread in (0.2, 3.0):
-        found = learn_correction(np.full(10, 3.0), np.ones(10), 3 + spread * signs)
+        found = fit_correction(np.full(10, 3.0), np.ones(10), 3 + spread * signs)
         assert_allclose(found, [0, 0, np.sqrt((10 + 10 * spread**2) / 20)], atol=1e-12)
 
 
 def test_plots_that_hardly_differ_have_no_slope():
     mean = 3 + 1e-3 * np.arange(10.0)
     y = mean + np.linspace(-1, 1, 10)
-    offset, slope, _ = learn_correction(mean, np.ones(10), y)
+    offset, slope, _ = fit_correction(mean, np.ones(10), y)
     assert abs(slope) < 1e-3
     assert abs(offset) < 0.01
 
@@ -82,7 +82,7 @@ def test_few_measurements_do_no_harm(n):
     errors = []
     for seed in range(200):
         mean, std, y = draw(n, seed=seed)
-        offset, slope, factor = learn_correction(mean, std, y)
+        offset, slope, factor = fit_correction(mean, std, y)
         other, other_std, truth = draw(200, seed=1000 + seed)
         before = np.mean((other - truth) ** 2)
         error = other + offset + slope * other - truth

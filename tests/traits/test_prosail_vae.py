@@ -1,4 +1,3 @@
-import pickle
 from copy import deepcopy
 
 import numpy as np
@@ -24,12 +23,11 @@ from spectra import (
     to_series,
 )
 
-from sklearn_sits import ProsailVAERegressor, load_prosail_vae, reconstruction_score
+from sklearn_sits import ProsailVAERegressor, reconstruction_score
 from sklearn_sits.datasets import make_prosail
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
-from sklearn_sits.physics import Prosail, Sensor
-from sklearn_sits.physics.variables import SIMULATION_PRIORS, Prior
+from sklearn_sits.physics import Prosail
 from sklearn_sits.vae import training as vae_training
 
 forward = CalibratedEncoder.forward
@@ -120,29 +118,6 @@ def test_observed_spectra_are_learned(data):
         for n in (1, 60)
     ]
     assert scores[1] > scores[0] + 10
-
-
-def encode_nothing(module, spectra, angles):
-    """Return distributions that do not depend on the spectra."""
-    return forward(module, torch.full_like(spectra, 0.2), angles)
-
-
-def test_excluded_bands_are_not_reconstructed(data, monkeypatch):
-    """What they hold is an input, and no part of the loss."""
-    X, _ = data
-    # The encoder sees the same input, so that only the loss can tell.
-    monkeypatch.setattr(CalibratedEncoder, "forward", encode_nothing)
-    excluded = ["B2", "B12"]
-    other = X.copy()
-    other[:, [0, 9]] = X[::-1][:, [0, 9]]
-    settings = {"objective": "self-supervised", "max_iter": 1, "pretrain_iter": 1}
-    losses = {}
-    for name, part in (("own", X), ("other", other)):
-        for bands in ([], excluded):
-            model = make(**settings, excluded_bands=bands).fit(part)
-            losses[name, len(bands)] = model.history_[-1]["reconstruction"]
-    assert losses["own", 2] == losses["other", 2]
-    assert losses["own", 0] != losses["other", 0]
 
 
 # Shapes and names
@@ -257,115 +232,7 @@ def test_workflows(data):
     )
 
 
-# Sensors and priors
-
-
-@pytest.mark.parametrize(
-    ("sensor", "bands"),
-    [
-        ("Landsat-8", None),
-        ("MODIS-Terra", ["B1", "B2"]),
-        ("Sentinel-2A", ["B8", "B4", "B11"]),
-        (Sensor.load("Sentinel-2B"), None),
-        (Sensor.load("Sentinel-2B"), ("B4", "B8A")),
-    ],
-)
-def test_sensors(sensor, bands):
-    X, _ = make_prosail(50, sensor=sensor, bands=bands, random_state=0)
-    model = make(sensor=sensor, bands=bands).fit(X)
-    assert np.isfinite(results(model, X)).all()
-    assert model.reconstruct(X).shape == (50, X.shape[1] - 3)
-    if bands is not None:
-        assert model.sensor_.bands == tuple(bands)
-    loaded = pickle.loads(pickle.dumps(model))
-    assert_array_equal(results(loaded, X), results(model, X))
-
-
-def test_without_sensor():
-    X = np.random.default_rng(0).uniform(0.1, 0.4, size=(50, 5))
-    model = make(sensor=None, objective="simulations").fit(X)
-    assert np.isfinite(results(model, X)).all()
-    assert model.sensor_.bands == ("1", "2", "3", "4", "5")
-    packed = to_series(X, 5)
-    found = make(sensor=None, objective="simulations").fit(packed).predict(packed)
-    assert_allclose(found[:, :-1].ravel(), model.predict(X), rtol=1e-12)
-
-
-@pytest.mark.parametrize("lai", [Prior(1.0, 1.0, 0.5, 2.0, 0.5, 2.0), Prior(3, np.inf, 1, 5, 1, 5)])
-def test_priors(data, lai):
-    X, _ = data
-    settings = {"targets": ["LAI", "CCC", "Cab"], "objective": "simulations"}
-    model = make(priors={"LAI": lai}, **settings).fit(X)
-    mean, std = model.predict(X, return_std=True)
-    lower, upper = model.predict_interval(X, 0.999)
-    for values in (lower, mean, upper):
-        assert (values >= [lai.low, lai.low * 20, 20]).all()
-        assert (values <= [lai.high, lai.high * 90, 90]).all()
-    assert (std > 0).all()
-    bounds = make(priors={"LAI": (1, 5)}, **settings).fit(X)
-    uniform = make(priors={"LAI": Prior.uniform(1, 5)}, **settings).fit(X)
-    assert_array_equal(bounds.predict(X), uniform.predict(X))
-    paper = make(priors=SIMULATION_PRIORS).fit(X)
-    assert_array_equal(paper.predict(X), make(priors="paper").fit(X).predict(X))
-
-
-def test_named_priors(data):
-    X, _ = data
-    settings = {"targets": ["LAI", "Cbrown"], "objective": "simulations"}
-    bounds = {
-        name: make(priors=name, **settings).fit(X)._highest[[3, 6]].tolist()
-        for name in ("paper", "crops", "forest", "mixed")
-    }
-    assert bounds["paper"] == [2, 15]
-    assert_allclose(bounds["crops"], [0.4, 15], rtol=1e-6)
-    assert_allclose(bounds["forest"], [0.6, 9], rtol=1e-6)
-    # Of all types in it.
-    assert_allclose(bounds["mixed"], [1.5, 15], rtol=1e-6)
-    two = make(priors=["crops", "forest"], **settings).fit(X)
-    assert_allclose(two._highest[[3, 6]], [0.6, 15], rtol=1e-6)
-    one = make(priors=["crops"], **settings).fit(X)
-    assert_array_equal(one.predict(X), make(priors="crops", **settings).fit(X).predict(X))
-
-
-def test_geometry(data):
-    X, _ = data
-    model = make(objective="simulations", geometry={"view zenith": (40.0, 60.0)})
-    simulator = model.fit(X)._prepare(model._decoder)
-    _, angles, _ = simulator.draw(50, None, torch.Generator().manual_seed(0))
-    assert angles[:, 1].min() >= 40
-    # Simulations may take the angles of X whatever the objective.
-    X = X.copy()
-    X[:, 10] = 5.0
-    own = make(objective="simulations", geometry="X").fit(X)
-    found = own.predict(X)
-    with pytest.warns(DataQualityWarning, match="400 spectra have angles outside"):
-        other = make(objective="simulations").fit(X).predict(X)
-    assert not np.array_equal(found, other)
-
-
-def test_start_from_shipped_weights(data):
-    X, y = data
-    settings = {"n_mc_samples": 2, "max_iter": 5, "n_simulations": 500, "batch_size": 32}
-    model = ProsailVAERegressor(init="shipped", random_state=0, device="cpu", **settings).fit(X)
-    assert model.n_iter_ == 5
-    assert {record["phase"] for record in model.history_} == {"observed"}
-    shipped = load_prosail_vae()
-    assert np.corrcoef(model.predict(X), shipped.predict(X))[0, 1] > 0.95
-    assert np.corrcoef(model.predict(X), y[:, 0])[0, 1] > 0.7
-
-
-@pytest.mark.parametrize(
-    ("parameters", "match"),
-    [
-        ({"n_hidden": 32}, "init='shipped' needs n_hidden=64, got 32"),
-        ({"priors": "crops", "noise": 0.1}, "needs priors='mixed', got 'crops'; noise=0.01"),
-        ({"bands": ["B4", "B8"]}, r"needs a sensor and bands with weights, got 'Sentinel-2A' and"),
-        ({"objective": "simulations"}, "leaves nothing to train .* use load_prosail_vae"),
-    ],
-)
-def test_shipped_weights_of_other_parameters(data, parameters, match):
-    X = data[0] if "bands" not in parameters else data[0][:, [2, 6, 10, 11, 12]]
-    check_unchanged(ProsailVAERegressor(init="shipped", **parameters), X, match)
+# Draws
 
 
 def test_draws_are_canopies(trained, data):
@@ -506,37 +373,8 @@ def test_nothing_observed(trained, data):
 @pytest.mark.parametrize(
     ("parameters", "match"),
     [
-        ({"bands": ["B4", "B99"]}, "bands must be of"),
-        ({"bands": ["B4", "B4"]}, "bands must have names, all different"),
-        ({"bands": "B4"}, "'bands' parameter"),
-        ({"sensor": "Sentinel-9"}, "sensor must be one of .'Sentinel-2A'"),
-        ({"sensor": 2}, "'sensor' parameter"),
-        ({"excluded_bands": BANDS}, "excluded_bands leaves no band"),
-        ({"excluded_bands": "B2"}, "'excluded_bands' parameter"),
-        ({"excluded_bands": ["B02"]}, r"excluded_bands must be among .* \['B02'\]"),
-        ({"priors": {"lai": SIMULATION_PRIORS["LAI"]}}, "priors must name some of .* got .'lai'"),
-        ({"priors": {"LAI": (2, 3, 0, 15, 0, 15)}}, "priors must hold objects of Prior"),
-        ({"priors": {"LAI": Prior(2, 3, 5, 1, 0, 15)}}, "ascending bounds of LAI within 0 and 15"),
-        ({"priors": {"LAI": Prior(2, 3, 0, 20, 0, 15)}}, "ascending bounds of LAI within 0 and 15"),
-        ({"priors": {"Cm": Prior(0, 1, 0, NAN, 0, 0.05)}}, "ascending bounds of Cm"),
-        ({"priors": {"LAI": Prior(2, 0, 0, 15, 0, 15)}}, "positive standard deviations"),
-        ({"priors": {"LAI": Prior(NAN, 1, 0, 15, 0, 15)}}, "finite means"),
-        ({"priors": {"LAI": (5, 1)}}, "ascending bounds of LAI within 0 and 15"),
-        (
-            {"priors": "papaya"},
-            "'priors' parameter must be a mapping or among .*'paper', 'mixed', 'crops'",
-        ),
-        ({"priors": ["crops", "weeds"]}, r"'priors' parameter must be .* got \['weeds'\]"),
-        ({"priors": []}, "'priors' parameter must be .* got an empty sequence"),
-        ({"geometry": "nadir"}, "'geometry' parameter"),
-        ({"geometry": {"sun": (0, 10)}}, r"geometry must name some of .* got \['sun'\]"),
-        ({"geometry": {"view zenith": (10, 5)}}, "ascending bounds of view zenith within 0 and 85"),
-        ({"geometry": {"view zenith": 5}}, "ascending bounds of view zenith within 0 and 85"),
-        ({"decoder": "PROSAIL"}, "'decoder' parameter"),
         ({"time_scale": 0.0}, "'time_scale' parameter"),
         ({"n_simulations": 99}, "'n_simulations' parameter"),
-        ({"quadrature": 0}, "'quadrature' parameter"),
-        ({"quadrature": "coarse"}, "'quadrature' parameter"),
     ],
 )
 def test_bad_parameter(data, parameters, match):
