@@ -1,11 +1,11 @@
 """The commands of the package: ``python -m sklearn_sits``."""
 
-import argparse
+import pkgutil
 import sys
 import warnings
 
 from sklearn_sits import __version__
-from sklearn_sits.cli import map as map_command
+from sklearn_sits.cli.parser import make_parser, say_options
 
 __all__ = ["main"]
 
@@ -24,31 +24,25 @@ def main(arguments=None):
         With code 2 if the input is wrong, after one line that gives the reason, with 130 if the
         command is interrupted, and with 0 after ``--help`` and ``--version``.
     """
-    parser = argparse.ArgumentParser("python -m sklearn_sits", description=_DESCRIPTION)
-    parser.add_argument("--version", action="version", version=__version__)
-    commands = parser.add_subparsers(metavar="command", required=True)
-    command = commands.add_parser(
-        "map", help="predict every pixel of a cube", description=map_command.DESCRIPTION
-    )
-    map_command.add_arguments(command)
-    args = parser.parse_args(arguments)
+    args = make_parser(__version__).parse_args(arguments)
 
     def show(message, *place, **options):
-        sys.stderr.write(f"{command.prog}: warning: {map_command.say_options(str(message))}\n")
+        sys.stderr.write(f"{args.prog}: warning: {say_options(str(message))}\n")
 
     try:
+        args.check(args)
         with warnings.catch_warnings():
             # The line of the code is of no use to the user of a command.
             warnings.showwarning = show
-            map_command.make_map(args)
+            # Not before the options are known to be right: this imports torch.
+            pkgutil.resolve_name(args.run)(args)
     except (ImportError, OSError, TypeError, ValueError) as error:
-        message = map_command.say_options(" ".join(str(error).split()))
-        command.exit(2, f"{command.prog}: error: {message}\n")
+        sys.stderr.write(f"{args.prog}: error: {say_options(' '.join(str(error).split()))}\n")
+        sys.exit(2)
     except KeyboardInterrupt:
-        command.exit(130, f"{command.prog}: interrupted. The same command continues.\n")
+        sys.stderr.write(f"{args.prog}: interrupted. The same command continues.\n")
+        sys.exit(130)
 
-
-_DESCRIPTION = "Estimators for satellite image time series."
 
 if __name__ == "__main__":
     sys.exit(main())

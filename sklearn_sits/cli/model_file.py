@@ -8,7 +8,7 @@ import joblib
 from sklearn_sits._discovery import all_estimators
 from sklearn_sits._extras import import_extra
 
-__all__ = ["load_model"]
+__all__ = ["list_untrusted", "load_model"]
 
 # Classes of the package that are parts of estimators.
 _PARTS = {"sklearn_sits.physics.Sensor"}
@@ -60,14 +60,33 @@ def load_model(path, trust=(), *, trust_pickle=False):
     return model
 
 
+def list_untrusted(path):
+    """List the types in a skops file that are neither trusted by skops nor ours.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File.
+
+    Returns
+    -------
+    names : list of str
+
+    Raises
+    ------
+    ImportError
+        If skops is not installed.
+    """
+    ours = {f"{cls.__module__}.{cls.__name__}" for _, cls in all_estimators()} | _PARTS
+    return [n for n in import_extra("skops.io").get_untrusted_types(file=path) if n not in ours]
+
+
 def _load_skops(path, trust):
     io = import_extra("skops.io")
-    ours = {f"{cls.__module__}.{cls.__name__}" for _, cls in all_estimators()} | _PARTS
     try:
-        found = io.get_untrusted_types(file=path)
-        unknown = [name for name in found if name not in ours and name not in trust]
+        unknown = [name for name in list_untrusted(path) if name not in trust]
         if not unknown:
-            return io.load(path, trusted=found)
+            return io.load(path, trusted=io.get_untrusted_types(file=path))
     except (AttributeError, BadZipFile, KeyError, OSError, TypeError, ValueError) as error:
         raise ValueError(f"{path.name} cannot be read: {error}") from error
     raise ValueError(

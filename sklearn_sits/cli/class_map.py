@@ -1,0 +1,122 @@
+"""Classes and areas of a class map in a GeoTIFF or a virtual mosaic."""
+
+import json
+
+import numpy as np
+
+from sklearn_sits._extras import import_extra
+from sklearn_sits._warnings import warn_counted
+from sklearn_sits.exceptions import DataQualityWarning
+
+__all__ = ["count_pixels", "read_classes"]
+
+_SQUARE_METRES_PER_HECTARE = 1e4
+
+
+def read_classes(path, x, y, crs=None):
+    """Read the classes of a map at points.
+
+    Parameters
+    ----------
+    path : str
+        GeoTIFF or VRT.
+    x, y : ndarray of shape (n_points,)
+        Positions.
+    crs : str or None, default=None
+        Their coordinate reference system, None for that of the map.
+
+    Returns
+    -------
+    classes : str ndarray of shape (n_inside,)
+        Names of the classes.
+    inside : bool ndarray of shape (n_points,)
+        Points that have one.
+
+    Raises
+    ------
+    ValueError
+        If the file is no class map, or points lie outside of it.
+
+    Warns
+    -----
+    DataQualityWarning
+        If points lie on pixels without a class.
+    """
+    rasterio = import_extra("rasterio")
+    with rasterio.open(path) as file:
+        names = _read_names(file)
+        if crs is not None:
+            x, y = (
+                np.asarray(values)
+                for values in import_extra("rasterio.warp").transform(crs, file.crs, x, y)
+            )
+        columns, rows = np.floor(~file.transform @ np.stack([x, y])).astype(np.int64)
+        outside = (rows < 0) | (rows >= file.height) | (columns < 0) | (columns >= file.width)
+        if outside.any():
+            raise ValueError(
+                f"{outside.sum()} of {len(x)} points lie outside of the map, whose bounds are "
+                f"{tuple(file.bounds)} in {file.crs}. --crs is that of the points."
+            )
+        values = np.empty(len(x), dtype=file.dtypes[0])
+        # Each block is read once.
+        height, width = file.block_shapes[0]
+        blocks = np.stack([rows // height, columns // width])
+        for block in np.unique(blocks, axis=1).T:
+            chosen = (blocks == block[:, None]).all(axis=0)
+            top, left = block * (height, width)
+            part = file.read(1, window=rasterio.windows.Window(left, top, width, height))
+            values[chosen] = part[rows[chosen] - top, columns[chosen] - left]
+    inside = np.isin(values, list(names))
+    if not inside.all():
+        warn_counted(
+            "{without} of {n} points lie on pixels without a class: left out.",
+            DataQualityWarning,
+            without=int((~inside).sum()),
+            n=len(x),
+        )
+    return np.array([names[value] for value in values[inside].tolist()], dtype=str), inside
+
+
+def count_pixels(path):
+    """Compute the area of each class of a map.
+
+    Parameters
+    ----------
+    path : str
+        GeoTIFF or VRT.
+
+    Returns
+    -------
+    areas : dict of str to float
+        In hectares, of classes that are on the map.
+
+    Raises
+    ------
+    ValueError
+        If the file is no class map, or its coordinates are not metric.
+    """
+    with import_extra("rasterio").open(path) as file:
+        names = _read_names(file)
+        if file.crs is None or not file.crs.is_projected:
+            raise ValueError(
+                f"The map must be in a projection that preserves areas, got {file.crs}. In "
+                "degrees, pixels have different areas."
+            )
+        _, metres = file.crs.linear_units_factor
+        area = abs(file.transform.determinant) * metres**2 / _SQUARE_METRES_PER_HECTARE
+        counts = dict.fromkeys(names, 0)
+        for _, window in file.block_windows(1):
+            found, n = np.unique(file.read(1, window=window), return_counts=True)
+            for value, one in zip(found.tolist(), n.tolist(), strict=True):
+                if value in counts:
+                    counts[value] += one
+    return {names[value]: n * area for value, n in counts.items() if n}
+
+
+def _read_names(file):
+    """Return the names of the classes by their values."""
+    tags = file.tags()
+    if "flag_values" not in tags or "class_names" not in tags:
+        raise ValueError(f"{file.name} is no class map of the command map.")
+    values, names = (json.loads(tags[name]) for name in ("flag_values", "class_names"))
+    return dict(zip(values, names, strict=True))
