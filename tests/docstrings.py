@@ -14,6 +14,7 @@ NAMESPACES = [
         "sklearn_sits",
         "sklearn_sits.datasets",
         "sklearn_sits.exceptions",
+        "sklearn_sits.metrics",
         "sklearn_sits.physics",
         "sklearn_sits.raster",
     )
