@@ -7,6 +7,7 @@ from sklearn_sits.raster.cube import pack_cube
 from sklearn_sits.raster.cube_samples import sample_cube, sample_labels
 from sklearn_sits.raster.geotiff import export_geotiff
 from sklearn_sits.raster.map_writer import open_map, write_map
+from sklearn_sits.raster.mosaic import write_vrt
 from sklearn_sits.raster.prediction import predict_raster
 from sklearn_sits.raster.stac_decoding import decode_stac, read_stac_scale
 from sklearn_sits.raster.uncertainty import map_uncertainty
@@ -22,4 +23,5 @@ __all__ = [
     "sample_cube",
     "sample_labels",
     "write_map",
+    "write_vrt",
 ]
