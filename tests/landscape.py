@@ -82,7 +82,7 @@ def make_points(n=60, seed=3):
 
 def write_landscape(folder):
     """Write all files into a folder."""
-    for name, column in {"west": 0, "east": 1}.items():
+    for name, column in {"cube": 0, "east": 1}.items():
         make_tile(column, column).to_zarr(folder / f"{name}.zarr", zarr_format=2, consolidated=True)
     observations, fields = make_tables()
     observations.to_csv(folder / "observations.csv", index=False)

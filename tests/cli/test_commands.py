@@ -2,9 +2,11 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -31,7 +33,7 @@ from sklearn_sits.metrics import accuracy_report, area_estimates
 
 TABLES = ["--observations", "observations.csv", "--labels", "fields.csv", "--label", "crop"]
 FIT = ["fit", *TABLES, "--bands", *BANDS, "--valid", "clear", "--origin", ORIGIN]
-CUBE = ["--cube", "west.zarr", "--mask", "SCL", "--clear", "4"]
+CUBE = ["--cube", "cube.zarr", "--mask", "SCL", "--clear", "4"]
 MAP = ["map", "--model", "model.skops", *CUBE, "--quiet"]
 POINTS = ["--points", "points.csv", "--label", "crop"]
 
@@ -59,6 +61,30 @@ def _inside(landscape, monkeypatch):
 def read_map(path="map.tif"):
     with rasterio.open(path) as file:
         return file.read(1)
+
+
+def read_commands():
+    """Return the commands of the page about them, as lists of arguments."""
+    text = (Path(__file__).parents[2] / "docs" / "command.md").read_text("utf-8")
+    blocks = re.findall(r"```bash\n(.*?)```", text, re.DOTALL)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    program = "python -m sklearn_sits "
+    assert all(line.startswith(program) for line in lines)
+    return [shlex.split(line.removeprefix(program)) for line in lines]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:191 series instead of n_pixels=192")
+def test_documented_commands(tmp_path, monkeypatch, capsys):
+    write_landscape(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    commands = read_commands()
+    assert [command[0] for command in commands[:3]] == ["fit", "map", "evaluate"]
+    for command in commands:
+        main(command)
+    written = {"model.skops", "map.tif", "areas.csv", "points.skops", "report.csv", "tiles"}
+    assert written <= set(os.listdir())
+    assert "Overall accuracy" in capsys.readouterr().out
 
 
 def test_model_knows_its_channels():
@@ -132,6 +158,7 @@ def test_accuracy_by_groups_and_folds(capsys, tmp_path):
     assert overall["estimate"].item() > 0.9
 
 
+@pytest.mark.filterwarnings("ignore:.*series instead of n_pixels")
 def test_labels_at_points_and_pixels_without_labels(capsys):
     """The encoder learns from pixels of the cube, and positions are no bands."""
     fit = ["fit", *POINTS, *CUBE, "--bands", *BANDS, "--static", "x", "y", "--unlabelled", "100"]
@@ -150,14 +177,14 @@ def test_labels_at_points_and_pixels_without_labels(capsys):
 
 def test_tiles(tmp_path):
     command = [*MAP, "--out", str(tmp_path / "tiles")]
-    command.insert(command.index("west.zarr") + 1, "east.zarr")
+    command.insert(command.index("cube.zarr") + 1, "east.zarr")
     main(command)
     assert sorted(os.listdir(tmp_path / "tiles")) == [
+        "cube.tif",
+        "cube.tif.aux.xml",
         "east.tif",
         "east.tif.aux.xml",
         "map.vrt",
-        "west.tif",
-        "west.tif.aux.xml",
     ]
     found = read_map(tmp_path / "tiles" / "map.vrt")
     np.testing.assert_array_equal(found[:, :N_COLUMNS], read_map())
@@ -173,7 +200,7 @@ def test_tiles(tmp_path):
             "classes +bare soil, maize\nbands +B04, B08\nday 0 +2023-01-01\n",
         ),
         ("map.tif", "nodata +255.0\ncrs +EPSG:32631\npixels counted +bare soil 1.0 ha, maize 1.0"),
-        ("west.zarr", r"(?s)dimensions .*time 10.*SCL \(uint8\).*dates +10, 2023-01-01 to 2023-09"),
+        ("cube.zarr", r"(?s)dimensions .*time 10.*SCL \(uint8\).*dates +10, 2023-01-01 to 2023-09"),
     ],
 )
 def test_info(path, match, capsys):
@@ -268,5 +295,5 @@ def test_wrong_options_are_answered_at_once(command):
 
 
 def test_cube_is_not_changed(landscape):
-    with xr.open_zarr(landscape / "west.zarr") as cube:
+    with xr.open_zarr(landscape / "cube.zarr") as cube:
         assert set(cube) == {*BANDS, "SCL"}
