@@ -15,6 +15,7 @@ NAMESPACES = [
         "sklearn_sits.datasets",
         "sklearn_sits.exceptions",
         "sklearn_sits.metrics",
+        "sklearn_sits.model_selection",
         "sklearn_sits.physics",
         "sklearn_sits.raster",
     )
