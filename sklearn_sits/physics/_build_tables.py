@@ -1,13 +1,14 @@
 """Rebuild tables.npz and the checksums of tables.md from the packages prosail and pyrsr.
 
 Run ``python -m sklearn_sits.physics._build_tables``. Only data files of the two packages are
-read; none of their code is imported or run.
+read; none of their code is imported or run. The responses of Sentinel-2C are in this folder.
 """
 
 import hashlib
 import importlib.metadata
 import importlib.util
 import io
+import itertools
 import zipfile
 from pathlib import Path
 
@@ -29,7 +30,9 @@ _SOURCES = {
     "MODIS-Terra": ("pyrsr/data/Terra/MODIS", _MODIS),
     "MODIS-Aqua": ("pyrsr/data/Aqua/MODIS", _MODIS),
 }
+_SENTINEL2C = "sentinel_2c.txt"
 _WAVELENGTHS = np.arange(400, 2501)
+_FOLDER = Path(__file__).parent
 _HEADING = "## Checksums\n"
 
 
@@ -55,7 +58,8 @@ def build() -> tuple[bytes, str]:
 
     def read(path):
         package, _, rest = path.partition("/")
-        contents[path] = (folders[package] / rest).read_bytes()
+        file = folders[package] / rest if rest else _FOLDER / path
+        contents[path] = file.read_bytes()
         return contents[path].decode()
 
     leaf = np.loadtxt(io.StringIO(read(_LEAF)), unpack=True)
@@ -65,16 +69,14 @@ def build() -> tuple[bytes, str]:
     if soils.shape != (2, 2101):
         raise ValueError(f"{_SOIL} must have 2 columns of 2101 rows, found {soils.T.shape}")
 
-    names, starts, sizes, responses = [], [], [], []
-    for sensor, (folder, bands) in _SOURCES.items():
+    bands = {}
+    for sensor, (folder, numbers) in _SOURCES.items():
         read(f"{folder}/reference")
-        for band in bands:
-            path = f"{folder}/band_{band}"
-            start, response = _response(path, read(path))
-            names.append(f"{sensor}/B{band}")
-            starts.append(start)
-            sizes.append(response.size)
-            responses.append(response)
+        for number in numbers:
+            path = f"{folder}/band_{number}"
+            bands[f"{sensor}/B{number}"] = _response(path, read(path))
+    bands |= _sentinel2c(read(_SENTINEL2C))
+    starts, responses = zip(*bands.values(), strict=True)
 
     tables = _npz(
         wavelengths=_WAVELENGTHS.astype("<i2"),
@@ -82,9 +84,9 @@ def build() -> tuple[bytes, str]:
         # Columns of the file: chlorophylls, carotenoids, anthocyanins, brown, water, dry matter.
         specific_absorption=leaf[2:].astype("<f8"),
         soils=soils.astype("<f8"),
-        bands=np.array(names).astype("<U16"),
+        bands=np.array(list(bands)).astype("<U16"),
         starts=np.array(starts, "<i2"),
-        sizes=np.array(sizes, "<i2"),
+        sizes=np.array([response.size for response in responses], "<i2"),
         responses=np.concatenate(responses),
     )
     lines = [f"{_sha256(content)}  {path}" for path, content in contents.items()]
@@ -92,7 +94,7 @@ def build() -> tuple[bytes, str]:
     return tables, f"{_HEADING}\n```text\n" + "\n".join(lines) + "\n```\n"
 
 
-def main(folder: Path = Path(__file__).parent) -> None:
+def main(folder: Path = _FOLDER) -> None:
     """Write tables.npz and the last section of tables.md.
 
     Parameters
@@ -126,6 +128,20 @@ def _response(path, text):
     wavelengths, response = np.loadtxt(io.StringIO(text), skiprows=1, unpack=True)
     if wavelengths.max() < 100:
         wavelengths = wavelengths * 1000  # Landsat is in micrometres
+    return _on_grid(path, wavelengths, response)
+
+
+def _sentinel2c(text):
+    # A line has a band, a wavelength, and the responses from there on, every nanometre.
+    bands = {}
+    for line in text.splitlines():
+        band, first, *values = line.split()
+        response = zip(itertools.count(int(first)), map(float, values), strict=False)
+        bands.setdefault(f"Sentinel-2C/{band}", []).extend(response)
+    return {band: _on_grid(band, *np.transpose(rows)) for band, rows in bands.items()}
+
+
+def _on_grid(path, wavelengths, response):
     grid = np.rint(wavelengths).astype(int)
     if np.abs(wavelengths - grid).max() > 1e-6 or not np.all(np.diff(grid) == 1):
         raise ValueError(f"{path} must be on a grid of whole nanometres, one apart")

@@ -15,7 +15,7 @@ __all__ = ["SENSORS", "Sensor"]
 
 # Bands for the land surface: not those for the atmosphere or the sea, nor panchromatic ones.
 _SENTINEL2 = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
-_LAND = dict.fromkeys(("Sentinel-2A", "Sentinel-2B"), _SENTINEL2) | dict.fromkeys(
+_LAND = dict.fromkeys(("Sentinel-2A", "Sentinel-2B", "Sentinel-2C"), _SENTINEL2) | dict.fromkeys(
     ("Landsat-8", "Landsat-9", "MODIS-Terra", "MODIS-Aqua"), tuple(f"B{i}" for i in range(1, 8))
 )
 SENSORS = tuple(_LAND)
@@ -81,8 +81,8 @@ class Sensor:
         bands : sequence of str or None, default=None
             Names of the bands, in any order. None selects the bands designed for the land
             surface: B2 to B8, B8A, B11 and B12 of Sentinel-2, B1 to B7 of Landsat and MODIS. The
-            other bands are B1, B9 and B10 of Sentinel-2, B8 (panchromatic) and B9 of Landsat, and
-            B8 to B16 of MODIS.
+            other bands are B1, B9 and B10 of Sentinel-2A and 2B, B8 (panchromatic) and B9 of
+            Landsat, and B8 to B16 of MODIS.
 
         Returns
         -------

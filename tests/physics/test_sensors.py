@@ -17,6 +17,7 @@ from sklearn_sits.physics.tables import load_tables
 LAND = {
     "Sentinel-2A": ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"),
     "Sentinel-2B": ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"),
+    "Sentinel-2C": ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"),
     "Landsat-8": ("B1", "B2", "B3", "B4", "B5", "B6", "B7"),
     "Landsat-9": ("B1", "B2", "B3", "B4", "B5", "B6", "B7"),
     "MODIS-Terra": ("B1", "B2", "B3", "B4", "B5", "B6", "B7"),
@@ -34,6 +35,10 @@ CENTRES = {
         **{"B7": 779.7, "B8": 832.9, "B8A": 864.0, "B9": 943.2, "B10": 1376.9, "B11": 1610.4},
         **{"B12": 2185.7},
     },
+    "Sentinel-2C": {
+        **{"B2": 489.0, "B3": 560.6, "B4": 666.5, "B5": 707.1, "B6": 741.1, "B7": 784.7},
+        **{"B8": 834.6, "B8A": 865.6, "B11": 1612.0, "B12": 2191.3},
+    },
     "Landsat-8": {
         **{"B1": 442.96, "B2": 482.04, "B3": 561.41, "B4": 654.59, "B5": 864.67, "B6": 1608.86},
         **{"B7": 2200.73, "B8": 589.5, "B9": 1373.43},
@@ -45,7 +50,10 @@ CENTRES = {
     },
 }
 # MODIS: nominal ones, from which the measured ones differ.
-TOLERANCE = {"Sentinel-2A": 0.5, "Sentinel-2B": 0.5, "Landsat-8": 3, "MODIS-Terra": 17}
+TOLERANCE = {
+    **{"Sentinel-2A": 0.5, "Sentinel-2B": 0.5, "Sentinel-2C": 0.05},
+    **{"Landsat-8": 3, "MODIS-Terra": 17},
+}
 
 
 @pytest.mark.parametrize("name", SENSORS)
@@ -82,7 +90,12 @@ def test_centres_are_the_published_ones(name):
 def test_sensors_that_differ_and_those_that_do_not():
     terra, aqua = (Sensor.load(f"MODIS-{name}") for name in ("Terra", "Aqua"))
     assert_array_equal(terra.responses, aqua.responses)
-    for one, other in [("Sentinel-2A", "Sentinel-2B"), ("Landsat-8", "Landsat-9")]:
+    for one, other in [
+        ("Sentinel-2A", "Sentinel-2B"),
+        ("Sentinel-2A", "Sentinel-2C"),
+        ("Sentinel-2B", "Sentinel-2C"),
+        ("Landsat-8", "Landsat-9"),
+    ]:
         difference = np.abs(Sensor.load(one).centre - Sensor.load(other).centre)
         assert (0.01 < difference).all()
         assert (difference < 20).all()

@@ -16,13 +16,16 @@ from sklearn_sits.physics.tables import load_tables
 FOLDER = Path(_build_tables.__file__).parent
 # Folder of pyrsr and bands of each sensor.
 _SENTINEL2 = ["B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12"]
-SENSORS = {
+PYRSR = {
     "Sentinel-2A": ("Sentinel-2A/MSI", _SENTINEL2),
     "Sentinel-2B": ("Sentinel-2B/MSI", _SENTINEL2),
     "Landsat-8": ("Landsat-8/OLI_TIRS", [f"B{i}" for i in range(1, 10)]),
     "Landsat-9": ("Landsat-9/OLI_TIRS", [f"B{i}" for i in range(1, 10)]),
     "MODIS-Terra": ("Terra/MODIS", [f"B{i}" for i in range(1, 17)]),
     "MODIS-Aqua": ("Aqua/MODIS", [f"B{i}" for i in range(1, 17)]),
+}
+BANDS = {name: bands for name, (_, bands) in PYRSR.items()} | {
+    "Sentinel-2C": ["B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"]
 }
 
 
@@ -43,14 +46,12 @@ def test_leaf_and_soil_are_those_of_prosail():
 
 def test_sensors_and_bands():
     responses = load_tables().responses
-    assert {name: list(bands) for name, bands in responses.items()} == {
-        name: bands for name, (_, bands) in SENSORS.items()
-    }
+    assert {name: list(bands) for name, bands in responses.items()} == BANDS
 
 
-@pytest.mark.parametrize("name", SENSORS)
+@pytest.mark.parametrize("name", PYRSR)
 def test_responses_are_those_of_pyrsr(name):
-    folder, bands = SENSORS[name]
+    folder, bands = PYRSR[name]
     for band in bands:
         path = _source("pyrsr", f"data/{folder}/band_{band[1:]}")
         wavelengths, response = np.loadtxt(path, skiprows=1).T
@@ -66,6 +67,31 @@ def test_responses_are_those_of_pyrsr(name):
         # Nothing but tails was left out.
         assert response[~inside].sum() < 2e-3 * response.sum()
         assert response.min() > -4e-4
+
+
+def test_responses_of_sentinel_2c():
+    found = load_tables().responses["Sentinel-2C"]
+    expected = {band: np.zeros(2101) for band in BANDS["Sentinel-2C"]}
+    for line in (FOLDER / "sentinel_2c.txt").read_text("utf-8").splitlines():
+        band, first, *values = line.split()
+        start = int(first) - 400
+        expected[band][start : start + len(values)] = values
+    for band, response in expected.items():
+        assert_array_equal(found[band], np.float32(response))
+        assert response.max() == 1
+        # No gap, and no value far from the mean of its neighbours.
+        inside = np.flatnonzero(response)
+        assert inside.size == np.ptp(inside) + 1
+        between = (response[:-2] + response[2:]) / 2
+        assert np.abs(response[1:-1] - between).max() < 0.15
+    # Rows of the table of ESA, one of each band.
+    for band, wavelength, value in [
+        *[("B2", 504, 0.98090065), ("B3", 543, 0.54945111), ("B4", 652, 0.73522461)],
+        *[("B5", 716, 0.13011195), ("B6", 748, 0.70439314), ("B7", 774, 0.32272011)],
+        *[("B8", 897, 0.38666811), ("B8A", 877, 0.22648789), ("B11", 1662, 0.12500942)],
+        ("B12", 2277, 0.88087509),
+    ]:
+        assert found[band][wavelength - 400] == np.float32(value)
 
 
 def test_units():
@@ -115,7 +141,7 @@ def test_file_is_small_and_plain():
     with np.load(path, allow_pickle=False) as npz:
         shapes = {name: npz[name].shape for name in npz.files}
         n_values = npz["sizes"].sum()
-    n_bands = sum(len(bands) for _, bands in SENSORS.values())
+    n_bands = sum(map(len, BANDS.values()))
     assert shapes == {
         "wavelengths": (2101,),
         "refractive_index": (2101,),
@@ -144,8 +170,9 @@ def test_rebuilding_changes_nothing(tmp_path, monkeypatch):
 def test_checksums():
     note = (FOLDER / "tables.md").read_text("utf-8")
     sums = dict(reversed(line) for line in re.findall(r"^([0-9a-f]{64})  (\S+)$", note, re.M))
-    # Two files of prosail, the bands and one reference for each sensor, and the tables.
-    assert len(sums) == 2 + sum(len(bands) + 1 for _, bands in SENSORS.values()) + 1
+    # Two files of prosail, the bands and one reference for each sensor, those of Sentinel-2C, and
+    # the tables.
+    assert len(sums) == 2 + sum(len(bands) + 1 for _, bands in PYRSR.values()) + 1 + 1
     for path, expected in sums.items():
         package, _, rest = path.partition("/")
         file = _source(package, rest) if rest else FOLDER / path
@@ -173,3 +200,8 @@ def test_build_needs_the_packages_in_their_versions(package, monkeypatch):
 def test_build_takes_whole_nanometres_only(rows):
     with pytest.raises(ValueError, match="whole nanometres"):
         _build_tables._response("band", f"2 title\n{rows}\n")
+
+
+def test_build_takes_no_gap():
+    with pytest.raises(ValueError, match="Sentinel-2C/B2 must be on a grid of whole nanometres"):
+        _build_tables._sentinel2c("B2 436 0.1 0.2\nB3 530 0.5 1\nB2 439 0.5 1\n")
