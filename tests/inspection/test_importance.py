@@ -270,6 +270,6 @@ def test_wrong_series(informative):
         permutation_importance(model, undated, y)
     with pytest.raises(ValueError, match="minimum of 2 is required"):
         permutation_importance(model, X[:1], y[:1])
+    empty = X * [1, np.nan, np.nan, np.nan, np.nan]
     with pytest.raises(ValueError, match="no window holds a date"):
-        empty = X * [1, np.nan, np.nan, np.nan, np.nan]
         permutation_importance(model, empty, y, by="dates", windows=30)
