@@ -57,9 +57,9 @@ from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold, Stra
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
-from systems import calibration_error
 
 from sklearn_sits import LinearInterpolator, MTANEncoder, MTANMLPClassifier, MTANSVGPClassifier
+from sklearn_sits.metrics import expected_calibration_error
 
 OUTPUT = Path(__file__).parent / "output" / "few_labels.csv"
 QUICK_OUTPUT = OUTPUT.with_name("few_labels_quick.csv")
@@ -201,7 +201,7 @@ def evaluate(model, X, y, train, test):
         # Over the classes of the test fold, the same for all systems.
         100 * f1_score(truth, label, labels=np.unique(truth), average="macro", zero_division=0),
         -np.log(clipped[np.arange(len(test)), truth]).mean(),
-        calibration_error(truth, proba),
+        expected_calibration_error(truth, proba, labels=range(proba.shape[1])),
         cpu,
         fitted - start,
         end - fitted,

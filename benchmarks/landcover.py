@@ -17,7 +17,9 @@ import torch
 from land_cover_data import load_california
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.model_selection import StratifiedGroupKFold
-from systems import NAMES, calibration_error, make_system, print_table, spread
+from systems import NAMES, make_system, print_table, spread
+
+from sklearn_sits.metrics import expected_calibration_error
 
 # Below 10,000 series boosting draws nothing at random: one run stands for every seed.
 DETERMINISTIC = {"lin-hgb"}
@@ -39,7 +41,7 @@ def evaluate(model, X, y, train, test):
         100 * accuracy_score(y[test], label),
         100 * f1_score(y[test], label, average="macro"),
         log_loss(y[test], proba, labels=model.classes_),
-        calibration_error(np.searchsorted(model.classes_, y[test]), proba),
+        expected_calibration_error(y[test], proba, labels=model.classes_),
         fitted - start,
         end - fitted,
     ]

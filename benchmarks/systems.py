@@ -43,13 +43,6 @@ def make_system(name, seed):
     return make_pipeline(LinearInterpolator(), *steps)
 
 
-def calibration_error(y, proba, n_bins=15):
-    """Return the expected calibration error of labels 0, 1, ... and their probabilities."""
-    confidence, correct = proba.max(1), proba.argmax(1) == y
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    return np.abs(np.bincount(bins, confidence - correct)).sum() / len(y)
-
-
 def print_table(header, rows):
     """Print a Markdown table."""
     table = [[str(cell) for cell in row] for row in [header, *rows]]

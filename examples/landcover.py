@@ -35,6 +35,7 @@ from sklearn_sits import (
     SVGPClassifier,
 )
 from sklearn_sits.datasets import load_romania
+from sklearn_sits.metrics import expected_calibration_error
 from sklearn_sits.raster import predict_raster, write_map
 
 # Batches of 66 short series are too small to share among threads.
@@ -83,13 +84,6 @@ classifiers = {
 }
 
 
-def calibration_error(y, proba, n_bins=15):
-    """Compare confidence and accuracy in bins of confidence: expected calibration error."""
-    confidence, correct = proba.max(1), proba.argmax(1) == y
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
-    return np.abs(np.bincount(bins, confidence - correct)).sum() / len(y)
-
-
 def cross_validate(classifier):
     """Return the probabilities of every pixel when it is held out, and the scores by fold."""
     proba, scores = np.empty((len(X), len(class_names))), []
@@ -101,7 +95,8 @@ def cross_validate(classifier):
         end = time.perf_counter()
         oa = 100 * accuracy_score(y[test], p.argmax(1))
         f1 = 100 * f1_score(y[test], p.argmax(1), average="macro")
-        quality = [oa, f1, log_loss(y[test], p), calibration_error(y[test], p)]
+        error = expected_calibration_error(y[test], p, labels=model.classes_)
+        quality = [oa, f1, log_loss(y[test], p), error]
         scores.append([*quality, fitted - start, end - fitted])
     return proba, np.array(scores)
 

@@ -16,6 +16,7 @@ NAMESPACES = [
         "sklearn_sits.displays",
         "sklearn_sits.exceptions",
         "sklearn_sits.inspection",
+        "sklearn_sits.metrics",
         "sklearn_sits.physics",
         "sklearn_sits.raster",
     )
