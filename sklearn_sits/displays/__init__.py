@@ -7,6 +7,7 @@ from sklearn_sits.displays.attention import AttentionDisplay
 from sklearn_sits.displays.importance import ImportanceDisplay
 from sklearn_sits.displays.interpolation import InterpolationDisplay
 from sklearn_sits.displays.map import MapDisplay
+from sklearn_sits.displays.reliability import ReliabilityDisplay
 from sklearn_sits.displays.series import SeriesDisplay
 from sklearn_sits.displays.traits import TraitSeriesDisplay
 
@@ -15,6 +16,7 @@ __all__ = [
     "ImportanceDisplay",
     "InterpolationDisplay",
     "MapDisplay",
+    "ReliabilityDisplay",
     "SeriesDisplay",
     "TraitSeriesDisplay",
 ]

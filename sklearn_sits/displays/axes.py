@@ -9,13 +9,15 @@ from sklearn_sits.series.dates import to_days
 __all__ = ["check_channel", "check_series", "open_axes", "place_legend", "show_dates", "to_axis"]
 
 
-def open_axes(ax):
+def open_axes(ax, layout="constrained"):
     """Return axes to draw on and their figure.
 
     Parameters
     ----------
     ax : matplotlib Axes or None
         None makes a new figure.
+    layout : str, default="constrained"
+        Layout of a new figure.
 
     Returns
     -------
@@ -23,7 +25,7 @@ def open_axes(ax):
     """
     if ax is not None:
         return ax.figure, ax
-    return import_extra("matplotlib.pyplot", "plot").subplots(layout="constrained")
+    return import_extra("matplotlib.pyplot", "plot").subplots(layout=layout)
 
 
 def to_axis(days, origin):

@@ -146,7 +146,7 @@ class MapDisplay:
         -------
         display : MapDisplay
         """
-        self.figure_, self.ax_ = open_axes(ax)
+        self.figure_, self.ax_ = open_axes(ax, layout="compressed")
         self.colorbar_ = None
         options = {"extent": self.extent, "interpolation": "nearest"}
         if self.metres_per_unit != 1.0:
@@ -157,7 +157,8 @@ class MapDisplay:
             self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=self.label)
         else:
             self._plot_classes(options)
-        self.ax_.set(xticks=[], yticks=[])
+        # A map that is narrower than its place leaves room for the legend.
+        self.ax_.set(xticks=[], yticks=[], anchor="W")
         self._draw_scale()
         return self
 
