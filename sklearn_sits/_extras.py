@@ -4,14 +4,18 @@ import importlib
 
 __all__ = ["import_extra"]
 
+_PURPOSES = {"raster": "Cubes and maps", "plot": "Displays"}
 
-def import_extra(name):
-    """Import a package of the extra "raster".
+
+def import_extra(name, extra="raster"):
+    """Import a package of an extra.
 
     Parameters
     ----------
     name : str
         Module.
+    extra : {"raster", "plot"}, default="raster"
+        Extra that installs it.
 
     Returns
     -------
@@ -26,5 +30,5 @@ def import_extra(name):
         return importlib.import_module(name)
     except ImportError as error:
         raise ImportError(
-            f'Cubes and maps need the package {name}: pip install "sklearn-sits[raster]"'
+            f'{_PURPOSES[extra]} need the package {name}: pip install "sklearn-sits[{extra}]"'
         ) from error

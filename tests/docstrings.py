@@ -13,7 +13,9 @@ NAMESPACES = [
     for name in (
         "sklearn_sits",
         "sklearn_sits.datasets",
+        "sklearn_sits.displays",
         "sklearn_sits.exceptions",
+        "sklearn_sits.inspection",
         "sklearn_sits.metrics",
         "sklearn_sits.model_selection",
         "sklearn_sits.physics",

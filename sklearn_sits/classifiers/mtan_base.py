@@ -361,6 +361,18 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
             return representation.n_features
         return getattr(representation, "n_trained", representation.n_features)
 
+    def _list_representations(self, module):
+        """List the representations of a module and their votes, which sum to one."""
+        representation = module.representation
+        if not isinstance(representation, RepresentationEnsemble):
+            return [(representation, 1.0)]
+        n_members = len(representation.members)
+        share = module.head.share.tolist()
+        votes = list(zip(representation.members, share[:n_members], strict=True))
+        if representation.fixed is not None:
+            votes.append((representation.fixed, sum(share[n_members:])))
+        return votes
+
     @property
     def _representation(self):
         representation = self._module.representation

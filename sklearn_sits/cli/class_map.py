@@ -7,21 +7,24 @@ import numpy as np
 from sklearn_sits._extras import import_extra
 from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
+from sklearn_sits.raster.points import find_pixels, read_points
 
 __all__ = ["count_pixels", "read_classes"]
 
 _SQUARE_METRES_PER_HECTARE = 1e4
 
 
-def read_classes(path, x, y, crs=None):
+def read_classes(path, points, x="x", y="y", crs=None):
     """Read the classes of a map at points.
 
     Parameters
     ----------
     path : str
         GeoTIFF or VRT.
-    x, y : ndarray of shape (n_points,)
-        Positions.
+    points : pandas.DataFrame
+        Points.
+    x, y : str, default="x", "y"
+        Columns of their positions.
     crs : str or None, default=None
         Their coordinate reference system, None for that of the map.
 
@@ -42,37 +45,20 @@ def read_classes(path, x, y, crs=None):
     DataQualityWarning
         If points lie on pixels without a class.
     """
-    rasterio = import_extra("rasterio")
-    with rasterio.open(path) as file:
+    with import_extra("rasterio").open(path) as file:
         names = _read_names(file)
-        if crs is not None:
-            x, y = (
-                np.asarray(values)
-                for values in import_extra("rasterio.warp").transform(crs, file.crs, x, y)
-            )
-        columns, rows = np.floor(~file.transform @ np.stack([x, y])).astype(np.int64)
-        outside = (rows < 0) | (rows >= file.height) | (columns < 0) | (columns >= file.width)
-        if outside.any():
-            raise ValueError(
-                f"{outside.sum()} of {len(x)} points lie outside of the map, whose bounds are "
-                f"{tuple(file.bounds)} in {file.crs}. --crs is that of the points."
-            )
-        values = np.empty(len(x), dtype=file.dtypes[0])
-        # Each block is read once.
-        height, width = file.block_shapes[0]
-        blocks = np.stack([rows // height, columns // width])
-        for block in np.unique(blocks, axis=1).T:
-            chosen = (blocks == block[:, None]).all(axis=0)
-            top, left = block * (height, width)
-            part = file.read(1, window=rasterio.windows.Window(left, top, width, height))
-            values[chosen] = part[rows[chosen] - top, columns[chosen] - left]
+    with import_extra("rioxarray").open_rasterio(path, chunks=True) as raster:
+        raster = raster.squeeze("band", drop=True)
+        rows, columns = find_pixels(raster, raster.dims, read_points(points, x, y, crs, raster))
+        # Only the blocks with points are read.
+        values = raster.data.vindex[rows, columns].compute()
     inside = np.isin(values, list(names))
     if not inside.all():
         warn_counted(
             "{without} of {n} points lie on pixels without a class: left out.",
             DataQualityWarning,
             without=int((~inside).sum()),
-            n=len(x),
+            n=len(points),
         )
     return np.array([names[value] for value in values[inside].tolist()], dtype=str), inside
 

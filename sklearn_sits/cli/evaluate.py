@@ -87,8 +87,7 @@ def _evaluate_model(args):
 
 def _evaluate_map(args):
     points = read_points(args)
-    x, y = (points[name].to_numpy(np.float64) for name in (args.x, args.y))
-    y_map, inside = read_classes(args.map, x, y, args.crs)
+    y_map, inside = read_classes(args.map, points, args.x, args.y, args.crs)
     areas = count_pixels(args.map)
     reference = _to_text(points[args.label].to_numpy())[inside]
     estimates = area_estimates(reference, y_map, areas, confidence_level=args.confidence)

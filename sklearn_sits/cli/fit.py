@@ -51,7 +51,7 @@ def fit_model(args):
         cube, options = _open(args, channels)
     if args.points is not None:
         points = read_points(args)
-        X = sample_cube(cube, points, x=args.x, y=args.y, **options)
+        X = sample_cube(cube, points, x=args.x, y=args.y, crs=args.crs, **options)
         y = points[args.label].to_numpy()
     else:
         X, y, _ = read_series(args, channels)

@@ -13,6 +13,7 @@ _KNOWN = ", if the model does not come from the command fit"
 # Options of the commands for the arguments that messages name.
 _OPTIONS = {
     "overwrite=True": "--overwrite",
+    "give crs=": "give --crs ",
     "decode=True": "--decode",
     "resume=True": "a run without --no-resume",
 }
@@ -118,7 +119,6 @@ def _add_evaluate(parser):
     _add_channels(parser, _KNOWN)
     _add_points(parser)
     add("--map", metavar="FILE", help="class map (.tif or .vrt), to compare with --points")
-    add("--crs", help="coordinate reference system of --points, if it is not that of the map")
     add(
         "--folds",
         type=int,
@@ -165,6 +165,7 @@ def _add_points(parser):
     add("--points", metavar="FILE", help="CSV with a row per point")
     add("--x", default="x", metavar="COLUMN", help="default: %(default)s")
     add("--y", default="y", metavar="COLUMN", help="default: %(default)s")
+    add("--crs", help="their coordinate reference system, if it is not that of the cube or map")
 
 
 def _add_channels(parser, known):

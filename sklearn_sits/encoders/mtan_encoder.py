@@ -366,6 +366,10 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
         params = SimpleNamespace(**self._module_params)
         return self._make_series_representation(params, "deep", params.embedding_dim, append_series)
 
+    def _list_representations(self, module):
+        """List the representations of a module and their votes, which sum to one."""
+        return [(module, 1.0)]
+
     @property
     def _representation(self):
         return self._module

@@ -183,6 +183,23 @@ class MultiTimeAttention(nn.Module):
         # of the latter, underflows.
         return sums / torch.where(observed, total, 1.0), observed
 
+    def weights(self, times, mask, index=None):
+        """Compute the weights with which observations are interpolated.
+
+        Parameters
+        ----------
+        times, mask, index
+            As in `forward`.
+
+        Returns
+        -------
+        weights : tensor of shape (n, k, H * R, t)
+            One for each channel of the mask. They sum to one over the observed dates, and are
+            zero elsewhere.
+        """
+        weights, total = _masked_weights(self.logits(times), mask, index)
+        return weights / torch.where(total > 0, total, 1.0)[..., None]
+
 
 def _masked_softmax(logits, values, mask, index):
     """Interpolate with weights normalised series by series, for logits of any range."""
@@ -190,14 +207,19 @@ def _masked_softmax(logits, values, mask, index):
     rows = max(1, _CHUNK_ELEMENTS // (logits.shape[0] * values.shape[2] * mask.shape[1]))
     for start in range(0, len(values), rows):
         part = slice(start, start + rows)
-        slot_logits = logits[None] if index is None else logits.T[index[part]].transpose(1, 2)
-        seen = mask[part, :, None] > 0  # (n, 1 or c, 1, t)
-        slot_logits = slot_logits[:, None].masked_fill(~seen, -torch.inf)
-        top = slot_logits.amax(-1, keepdim=True)
-        # A series without observation has no largest logit; its weights are all zero.
-        relative = slot_logits - torch.where(top == -torch.inf, 0.0, top)
-        weights = torch.exp(relative.clamp_min(-_MAX_RANGE[logits.dtype])) * seen
-        total = weights.sum(-1)
+        weights, total = _masked_weights(logits, mask[part], None if index is None else index[part])
         sums = torch.matmul(weights, values[part, :, :, None]).squeeze(-1)
         out.append(sums / torch.where(total > 0, total, 1.0))
     return torch.cat(out)
+
+
+def _masked_weights(logits, mask, index):
+    """Return weights relative to the largest of each reference date, and their sums."""
+    slot_logits = logits[None] if index is None else logits.T[index].transpose(1, 2)
+    seen = mask[:, :, None] > 0  # (n, 1 or c, 1, t)
+    slot_logits = slot_logits[:, None].masked_fill(~seen, -torch.inf)
+    top = slot_logits.amax(-1, keepdim=True)
+    # A series without observation has no largest logit; its weights are all zero.
+    relative = slot_logits - torch.where(top == -torch.inf, 0.0, top)
+    weights = torch.exp(relative.clamp_min(-_MAX_RANGE[logits.dtype])) * seen
+    return weights, weights.sum(-1)

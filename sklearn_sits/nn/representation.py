@@ -120,9 +120,27 @@ class SeriesRepresentation(nn.Module):
         series = series.flatten(1).clamp(-_LARGEST_DEVIATION, _LARGEST_DEVIATION)
         return torch.cat([z, self.series_scale * series], dim=1)
 
-    def _interpolate(self, dates, values, mask, index=None, positions=None):
+    def attention_weights(self, dates, values, mask, index=None, positions=None):
+        """Compute the weights of the observations at each reference date.
+
+        Parameters
+        ----------
+        dates, values, mask, index, positions
+            As in `forward`.
+
+        Returns
+        -------
+        weights : tensor of shape (n, 1 or c, H * R, t)
+            See :meth:`MultiTimeAttention.weights`.
+        """
+        return self.attention.weights(self._to_times(dates, values.dtype), mask, index)
+
+    def _to_times(self, dates, dtype):
         # In double precision until here: days since 1970 have five digits before the point.
-        times = ((dates - self.start) / self.span).to(values.dtype)
+        return ((dates - self.start) / self.span).to(dtype)
+
+    def _interpolate(self, dates, values, mask, index=None, positions=None):
+        times = self._to_times(dates, values.dtype)
         series, observed = self.attention(times, values, mask, index)
         # (x - mean) / scale, and 0 where there is no observation, in one sweep over the series.
         precision = self.scale.reciprocal()

@@ -11,7 +11,13 @@ from sklearn_sits.series.content import check_content, clean_content, warn_about
 from sklearn_sits.series.coverage import find_limits, warn_outside_coverage
 from sklearn_sits.series.stored_array import StoredArray
 
-__all__ = ["check_numeric", "check_sits", "split_channels", "split_sits"]
+__all__ = [
+    "check_numeric",
+    "check_sits",
+    "check_static_channels",
+    "split_channels",
+    "split_sits",
+]
 
 
 def check_sits(
@@ -95,7 +101,7 @@ def check_sits(
             options = {"dtype": dtypes, "input_name": "X", "estimator": estimator}
             packed = check_array(array, allow_nd=True, ensure_all_finite=False, **options)
         _check_shape(estimator, packed, reset)
-    static = _check_static_channels(static_channels, packed.shape[2], static_name)
+    static = check_static_channels(static_channels, packed.shape[2], static_name)
     if strict:
         n_empty = check_content(packed, static, "X", static_name)
     else:
@@ -175,8 +181,30 @@ def _check_shape(estimator, X, reset):
         )
 
 
-def _check_static_channels(static_channels, n_channels, name):
-    """Return static channels as positive positions."""
+def check_static_channels(static_channels, n_channels, name):
+    """Check the positions of static channels.
+
+    Parameters
+    ----------
+    static_channels : sequence of int
+        Positions on the last axis of a packed array.
+    n_channels : int
+        Length of this axis.
+    name : str
+        Name of the argument in messages.
+
+    Returns
+    -------
+    static : list of int
+        Positive positions.
+
+    Raises
+    ------
+    TypeError
+        If they are no sequence of integers.
+    ValueError
+        If one is the date, out of range or given twice, or no band is left.
+    """
     if isinstance(static_channels, Mapping | Set):
         raise TypeError(f"{name} must be a sequence of integers, got {static_channels!r}.")
     channels = list(static_channels)

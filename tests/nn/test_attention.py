@@ -59,6 +59,19 @@ def naive(attention, times, values, mask, index=None):
 
 @pytest.mark.parametrize("shared", [True, False])
 @pytest.mark.parametrize("per_channel", [True, False])
+@pytest.mark.parametrize("spread", RANGES)
+def test_weights_interpolate(spread, per_channel, shared):
+    attention = make_attention(n_heads=2, spread=spread)
+    times, values, mask, index = make_series(per_channel=per_channel, shared=shared)
+    weights = attention.weights(times, mask, index)
+    assert weights.shape == (7, 3 if per_channel else 1, 12, 11)
+    expected, observed = attention(times, values, mask, index)
+    assert_close((weights * values[:, :, None]).sum(-1), expected)
+    assert_close(weights.sum(-1), observed.double().expand(-1, -1, 12))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
 @pytest.mark.parametrize("n_heads", [1, 4])
 @pytest.mark.parametrize("spread", RANGES)
 def test_equals_naive_masked_softmax(spread, n_heads, per_channel, shared):

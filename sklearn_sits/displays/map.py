@@ -1,0 +1,252 @@
+"""Figure of a map with its legend and a scale bar."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sklearn_sits._extras import import_extra
+from sklearn_sits._module_names import set_module
+from sklearn_sits.displays.axes import open_axes
+
+__all__ = ["MapDisplay"]
+
+_METRES_PER_DEGREE = 111_320.0
+# The scale bar is at most this share of the width of the map.
+_LONGEST_BAR = 0.3
+# Place of the scale bar below the map, in heights of the map.
+_BAR_AT = -0.03
+_GEOGRAPHIC = ("longitude", "lon")
+_MOST_CLASSES = 40
+
+
+@set_module("sklearn_sits.displays")
+class MapDisplay:
+    """A map of classes with its legend, or of numbers with a colour bar, and a scale bar.
+
+    Make it with :meth:`from_data`.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_rows, n_columns)
+        Map, the first row at the top. NaN is no data.
+    extent : tuple of float
+        Left, right, bottom and top edge, in the units of the coordinates.
+    classes : dict of number to (str, color) or None, default=None
+        Name and colour of each value of a map of classes.
+    label : str, default=""
+        Name and unit of the values of a map of numbers.
+    metres_per_unit : float, default=1.0
+        Length of a unit of the coordinates along a row.
+
+    Attributes
+    ----------
+    ax_ : matplotlib Axes
+        Axes of the figure.
+    figure_ : matplotlib Figure
+        Figure.
+    image_ : matplotlib AxesImage
+        Map.
+    colorbar_ : matplotlib Colorbar or None
+        Colour bar of a map of numbers.
+
+    Examples
+    --------
+    >>> import numpy as np, xarray as xr
+    >>> from sklearn_sits.displays import MapDisplay
+    >>> crops = xr.DataArray(
+    ...     np.array([[0, 1], [1, 1]]),
+    ...     {"y": [30.0, 10.0], "x": [10.0, 30.0]},
+    ...     attrs={"flag_values": [0, 1], "flag_meanings": "maize winter_wheat"},
+    ... )
+    >>> display = MapDisplay.from_data(crops, colors={"winter wheat": "#e6c229"})
+    >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    ['maize', 'winter wheat']
+    """
+
+    def __init__(self, values, extent, *, classes=None, label="", metres_per_unit=1.0):
+        self.values = values
+        self.extent = extent
+        self.classes = classes
+        self.label = label
+        self.metres_per_unit = metres_per_unit
+
+    @classmethod
+    def from_data(cls, raster, *, colors=None, names=None, cmap="viridis", ax=None):
+        """Draw a map.
+
+        Parameters
+        ----------
+        raster : xarray.DataArray
+            Map of two dimensions with their coordinates, such as that of
+            :func:`sklearn_sits.raster.predict_raster`: of classes, if the attribute `flag_values`
+            has their values, otherwise of numbers.
+        colors : dict of str to color or None, default=None
+            Colours of classes by their names. Others get colours of their own.
+        names : sequence of str or None, default=None
+            Names of the classes, in the order of `flag_values`. None takes them from the attribute
+            `flag_meanings`, with spaces in place of underscores.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours of numbers.
+        ax : matplotlib Axes or None, default=None
+            Axes to draw on; None makes a new figure.
+
+        Returns
+        -------
+        display : MapDisplay
+
+        Raises
+        ------
+        TypeError
+            If the map is no DataArray, or `colors` no mapping.
+        ValueError
+            If it does not have two dimensions with coordinates, or `colors` names an unknown
+            class.
+        """
+        xr = import_extra("xarray")
+        if not isinstance(raster, xr.DataArray):
+            raise TypeError(f"raster must be an xarray.DataArray, got {type(raster).__name__}.")
+        if raster.ndim != 2:
+            raise ValueError(
+                f"raster has the dimensions {raster.dims}, expected two of space. Choose a layer, "
+                f"for example raster.isel({raster.dims[0]}=0)."
+            )
+        dims = raster.dims
+        missing = [dim for dim in dims if dim not in raster.coords or raster.sizes[dim] < 2]
+        if missing:
+            raise ValueError(f"raster needs at least two coordinates along {missing}.")
+        rows, columns = (np.asarray(raster[dim], dtype=np.float64) for dim in dims)
+        values = np.asarray(raster.values, dtype=np.float64)
+        values[values == raster.attrs.get("_FillValue", np.nan)] = np.nan
+        # The first row is the northernmost, and the first column the westernmost.
+        values = values[
+            :: 1 if rows[0] > rows[-1] else -1, :: 1 if columns[0] < columns[-1] else -1
+        ]
+        metres = 1.0
+        if dims[1] in _GEOGRAPHIC:
+            metres = _METRES_PER_DEGREE * np.cos(np.radians(rows.mean()))
+        return cls(
+            values,
+            (*_find_edges(columns), *_find_edges(rows)),
+            classes=_find_classes(raster, names, colors),
+            label=_name_values(raster),
+            metres_per_unit=metres,
+        ).plot(ax=ax, cmap=cmap)
+
+    def plot(self, ax=None, *, cmap="viridis"):
+        """Draw the map.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes or None, default=None
+            Axes to draw on; None makes a new figure.
+        cmap : str or matplotlib Colormap, default="viridis"
+            Colours of numbers.
+
+        Returns
+        -------
+        display : MapDisplay
+        """
+        self.figure_, self.ax_ = open_axes(ax, layout="compressed")
+        self.colorbar_ = None
+        options = {"extent": self.extent, "interpolation": "nearest"}
+        if self.metres_per_unit != 1.0:
+            # A degree of latitude is longer than one of longitude.
+            options["aspect"] = _METRES_PER_DEGREE / self.metres_per_unit
+        if self.classes is None:
+            self.image_ = self.ax_.imshow(self.values, cmap=cmap, **options)
+            self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=self.label)
+        else:
+            self._plot_classes(options)
+        # A map that is narrower than its place leaves room for the legend.
+        self.ax_.set(xticks=[], yticks=[], anchor="W")
+        self._draw_scale()
+        return self
+
+    def _plot_classes(self, options):
+        colors = import_extra("matplotlib.colors", "plot")
+        patches = import_extra("matplotlib.patches", "plot")
+        order = sorted(self.classes)
+        positions = np.searchsorted(order, np.nan_to_num(self.values, nan=order[0]))
+        positions = np.where(np.isnan(self.values), np.nan, positions)
+        shown = [self.classes[value] for value in order]
+        self.image_ = self.ax_.imshow(
+            positions,
+            cmap=colors.ListedColormap([color for _, color in shown]),
+            vmin=-0.5,
+            vmax=len(shown) - 0.5,
+            **options,
+        )
+        handles = [patches.Patch(color=color, label=name) for name, color in self.classes.values()]
+        if np.isnan(self.values).any():
+            handles.append(patches.Patch(facecolor="white", edgecolor="0.5", label="no data"))
+        self.ax_.legend(
+            handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0,
+            frameon=False,
+        )  # fmt: skip
+
+    def _draw_scale(self):
+        left, right = self.extent[:2]
+        length = _find_round(_LONGEST_BAR * (right - left) * self.metres_per_unit)
+        end = left + length / self.metres_per_unit
+        below = self.ax_.get_xaxis_transform()
+        text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
+        self.ax_.plot(
+            [left, end], [_BAR_AT] * 2, color="black", linewidth=3, transform=below, clip_on=False,
+            solid_capstyle="butt", scalex=False, scaley=False,
+        )  # fmt: skip
+        self.ax_.annotate(
+            text, (end, _BAR_AT), xycoords=below, xytext=(5, 0), textcoords="offset points",
+            va="center", annotation_clip=False,
+        )  # fmt: skip
+
+
+def _find_edges(centres):
+    """Return the lowest and the highest edge of pixels."""
+    half = abs(centres[-1] - centres[0]) / (len(centres) - 1) / 2
+    return centres.min() - half, centres.max() + half
+
+
+def _find_round(longest):
+    """Return the longest length of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** np.floor(np.log10(longest))
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= longest)
+
+
+def _name_values(raster):
+    name = "" if raster.name is None else str(raster.name)
+    units = raster.attrs.get("units", "")
+    return f"{name} ({units})" if units else name
+
+
+def _find_classes(raster, names, colors):
+    """Return names and colours by value; None for a map of numbers."""
+    if "flag_values" not in raster.attrs:
+        if colors is not None or names is not None:
+            raise ValueError(
+                "colors and names are those of classes, but raster has no attribute flag_values."
+            )
+        return None
+    values = np.atleast_1d(raster.attrs["flag_values"]).tolist()
+    if names is None:
+        words = str(raster.attrs.get("flag_meanings", "")).split()
+        names = [word.replace("_", " ") for word in words]
+        names = names if len(names) == len(values) else [str(value) for value in values]
+    if len(names) != len(values):
+        raise ValueError(f"names must be those of the {len(values)} classes, got {list(names)}.")
+    if len(values) > _MOST_CLASSES:
+        raise ValueError(
+            f"raster has {len(values)} classes, of which a legend can tell {_MOST_CLASSES} apart."
+        )
+    colors = {} if colors is None else colors
+    if not isinstance(colors, Mapping):
+        raise TypeError(f"colors must map names of classes to colours, got {colors!r}.")
+    unknown = [name for name in colors if name not in names]
+    if unknown:
+        raise ValueError(f"colors names {unknown}, which are not classes: {list(names)}.")
+    palette = import_extra("matplotlib", "plot").colormaps[
+        "tab10" if len(values) <= 10 else "tab20"
+    ]
+    return {
+        value: (name, colors.get(name, palette(number % palette.N)))
+        for number, (value, name) in enumerate(zip(values, names, strict=True))
+    }
