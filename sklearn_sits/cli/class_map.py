@@ -12,6 +12,7 @@ from sklearn_sits.raster.points import find_pixels, read_points
 __all__ = ["count_pixels", "read_classes"]
 
 _SQUARE_METRES_PER_HECTARE = 1e4
+_BLOCK = {"x": 512, "y": 512}
 
 
 def read_classes(path, points, x="x", y="y", crs=None):
@@ -47,7 +48,7 @@ def read_classes(path, points, x="x", y="y", crs=None):
     """
     with import_extra("rasterio").open(path) as file:
         names = _read_names(file)
-    with import_extra("rioxarray").open_rasterio(path, chunks=True) as raster:
+    with import_extra("rioxarray").open_rasterio(path, chunks=_BLOCK) as raster:
         raster = raster.squeeze("band", drop=True)
         rows, columns = find_pixels(raster, raster.dims, read_points(points, x, y, crs, raster))
         # Only the blocks with points are read.
