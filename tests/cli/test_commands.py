@@ -239,7 +239,7 @@ BAD_INPUTS = [
     (["evaluate", "--map", "none.tif", *POINTS], "There is no map none.tif"),
     (
         ["evaluate", "--map", "map.tif", *POINTS, "--crs", "EPSG:4326"],
-        "60 of 60 points lie",
+        "60 of 60 points have no position in EPSG:32631",
     ),
     (["evaluate", "--map", "map.tif", *POINTS, "--confidence", "95"], "between 0 and 1, got 95"),
     (
