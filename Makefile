@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 export SCIPY_ARRAY_API := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test demo bench clean
+.PHONY: help install lint test docs docs-serve demo bench clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
@@ -20,7 +20,7 @@ help:  ## Show the targets
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt torch
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[examples,test]'
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[docs,examples,test]'
 # Alone, because its metadata exclude pandas 3, with which it works. It needs nothing else.
 	$(BIN)/python -m pip install -q -c constraints.txt --no-deps stackstac
 	touch $@
@@ -35,6 +35,13 @@ lint: $(STAMP)  ## Check style, formatting and the import contracts
 # One torch thread a worker (tests/conftest.py), so workers share the cores without contention.
 test: lint  ## Run the checks and the whole test suite, the wheel's test included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# Warnings are errors. The gallery runs its examples: the first time takes some minutes.
+docs: $(STAMP)  ## Build the documentation: docs/_build/html/index.html
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+
+docs-serve: docs  ## Show the documentation at http://localhost:8000
+	$(BIN)/python -m http.server 8000 --directory docs/_build/html
 
 demo: $(STAMP)  ## Run the examples of land cover and of vegetation traits
 	MPLBACKEND=Agg $(BIN)/python examples/landcover.py
@@ -53,5 +60,5 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/few_labels.py $(if $(DATA),--data "$(DATA)")
 
 clean:  ## Remove the environment, the caches and the build products
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build docs/gallery docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,5 @@
 """The examples of README and docs run, their commands exist, and their links lead somewhere."""
 
-import argparse
 import ast
 import re
 import shlex
@@ -15,7 +14,7 @@ import xarray as xr
 import zarr
 
 from sklearn_sits import MTANEncoder, pack
-from sklearn_sits.cli import map as map_command
+from sklearn_sits.cli.parser import make_parser
 from sklearn_sits.datasets import make_prosail, make_sits
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -223,11 +222,8 @@ def test_commands_exist(line):
     if program == "make":
         targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         assert set(words) <= set(targets)
-    elif words[:3] == ["-m", "sklearn_sits", "map"]:
-        parser = argparse.ArgumentParser()
-        map_command.add_arguments(parser)
-        if "--help" not in words:
-            parser.parse_args(words[3:])
+    elif words[:2] == ["-m", "sklearn_sits"]:
+        make_parser("0").parse_args(words[2:])
     elif program == "python":
         script, *words = words
         assert {word for word in words if word.startswith("-")} <= _script_options(ROOT / script)

@@ -146,7 +146,7 @@ class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
         Class labels.
     n_features_in_ : int
         Number of features.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if X had names.
     n_inducing_ : int
         Number of inducing points.

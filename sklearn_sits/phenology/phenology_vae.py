@@ -111,7 +111,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
     ----------
     n_features_in_ : int
         Number of channels seen in `fit`, date included; number of dates for 2-D input.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns, if X was a table with names.
     season_start_ : float
         Date of day 0 of the (first) year.

@@ -77,7 +77,7 @@ def predict_raster(
         "predict_interval".
     return_std : bool, default=False
         Call the method with ``return_std=True``, for mean and standard deviation.
-    valid, static, bands, decode
+    valid, static, bands
         See :func:`~sklearn_sits.raster.pack_cube`. A pixel whose constant layer is NaN is not
         predicted. A model that knows the names of its bands and angles, such as
         :class:`~sklearn_sits.ProsailVAERegressor`, finds them in the cube: leave `bands` out, and
@@ -88,6 +88,8 @@ def predict_raster(
         It must be given if the estimator does not know the dates that it was fitted on. To
         apply a model to another year, move it by the difference: a model fitted on 2023 with
         ``origin="2023-01-01"`` predicts 2024 with ``origin="2024-01-01"``.
+    decode : bool, default=False
+        See :func:`~sklearn_sits.raster.pack_cube`.
     batch_size : int, default=None
         Number of pixels that are passed to the estimator at a time. None: as many as fit into
         32 MiB. It has no effect on the predictions of an estimator that treats each series

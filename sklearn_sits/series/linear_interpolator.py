@@ -55,7 +55,7 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         mean over the series.
     n_features_in_ : int
         Number of channels seen in `fit`, date included; number of dates for 2-D input.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Column names, only when X was a table with string names in `fit`.
 
     Notes

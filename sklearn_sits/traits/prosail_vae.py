@@ -153,7 +153,7 @@ class ProsailVAERegressor(BaseVAERegressor):
     ----------
     n_features_in_ : int
         Number of bands and angles, without the date.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the bands and angles, in the order of X; those of the columns of X, if they are
         others. Without a sensor, only if X had names.
     sensor_ : Sensor or None
