@@ -163,7 +163,7 @@ def decode_stac(cube, items, bands, *, scale=None, offset=None, nodata=0):
 
 def _check_bands(bands):
     names = [bands] if isinstance(bands, str) else list(bands)
-    others = [name for name in names if str(name).lower() in _NOT_REFLECTANCE]
+    others = [name for name in names if str(name).lower().split("_")[0] in _NOT_REFLECTANCE]
     if not names or others:
         raise ValueError(f"bands must name bands of reflectance, got {others or names}.")
     return names
