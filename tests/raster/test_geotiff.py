@@ -162,6 +162,19 @@ def test_units_and_dates_of_traits(tmp_path):
     }
 
 
+def test_lazy_map_is_computed_once(tmp_path):
+    raster, computed = make_map(np.zeros((2, 20, 30), dtype=np.float32)), []
+
+    def note(block, block_info=None):
+        if block_info:
+            computed.append(block_info[0]["chunk-location"])
+        return block
+
+    lazy = raster.copy(data=raster.data.map_blocks(note, dtype=np.float32, meta=raster.data._meta))
+    export_geotiff(lazy, tmp_path / "map.tif", crs=32631)
+    assert sorted(computed) == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
+
+
 def test_stac_item(labels, tmp_path):
     period = {
         "time_coverage_start": "2023-01-01T00:00:00Z",
