@@ -178,7 +178,8 @@ def _write(raster, path, legend):
         "dtype": dtype,
         "nodata": nodata,
         "crs": raster.rio.crs,
-        "transform": raster.rio.transform(),
+        # A transform that the map has kept may be that of a larger cube.
+        "transform": raster.rio.transform(recalc=True),
         "overview_resampling": _choose_resampling(raster, legend),
     }
     with rasterio.open(path, "w", **profile) as file:

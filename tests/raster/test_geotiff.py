@@ -162,6 +162,14 @@ def test_units_and_dates_of_traits(tmp_path):
     }
 
 
+def test_part_of_a_map(labels, tmp_path):
+    """The coordinates place it, whatever an attribute says about the whole."""
+    whole = labels.compute().rio.write_crs(32631).rio.write_transform()
+    export_geotiff(whole.isel(x=slice(5, None), y=slice(2, None)), tmp_path / "part.tif")
+    with rasterio.open(tmp_path / "part.tif") as file:
+        assert file.transform.to_gdal() == (400_045, 10, 0, 4_999_985, 0, -10)
+
+
 def test_lazy_map_is_computed_once(tmp_path):
     raster, computed = make_map(np.zeros((2, 20, 30), dtype=np.float32)), []
 
