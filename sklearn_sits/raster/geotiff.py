@@ -165,6 +165,8 @@ def _write(raster, path, legend):
     """Write a map with its colours, names and units."""
     rasterio = import_extra("rasterio")
     dtype, nodata = _choose_type(raster, legend)
+    # At once: a chunk holds all bands.
+    raster = raster.compute()
     rows, columns = raster.dims[-2:]
     bands = raster if raster.ndim == 3 else raster.expand_dims("band")
     profile = {
@@ -176,7 +178,8 @@ def _write(raster, path, legend):
         "dtype": dtype,
         "nodata": nodata,
         "crs": raster.rio.crs,
-        "transform": raster.rio.transform(),
+        # A transform that the map has kept may be that of a larger cube.
+        "transform": raster.rio.transform(recalc=True),
         "overview_resampling": _choose_resampling(raster, legend),
     }
     with rasterio.open(path, "w", **profile) as file:

@@ -162,6 +162,27 @@ def test_units_and_dates_of_traits(tmp_path):
     }
 
 
+def test_part_of_a_map(labels, tmp_path):
+    """The coordinates place it, whatever an attribute says about the whole."""
+    whole = labels.compute().rio.write_crs(32631).rio.write_transform()
+    export_geotiff(whole.isel(x=slice(5, None), y=slice(2, None)), tmp_path / "part.tif")
+    with rasterio.open(tmp_path / "part.tif") as file:
+        assert file.transform.to_gdal() == (400_045, 10, 0, 4_999_985, 0, -10)
+
+
+def test_lazy_map_is_computed_once(tmp_path):
+    raster, computed = make_map(np.zeros((2, 20, 30), dtype=np.float32)), []
+
+    def note(block, block_info=None):
+        if block_info:
+            computed.append(block_info[0]["chunk-location"])
+        return block
+
+    lazy = raster.copy(data=raster.data.map_blocks(note, dtype=np.float32, meta=raster.data._meta))
+    export_geotiff(lazy, tmp_path / "map.tif", crs=32631)
+    assert sorted(computed) == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
+
+
 def test_stac_item(labels, tmp_path):
     period = {
         "time_coverage_start": "2023-01-01T00:00:00Z",

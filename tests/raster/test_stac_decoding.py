@@ -98,11 +98,15 @@ def test_sources_of_the_scale(items):
         {"s2:processing_baseline": None, "processing:version": "05.11"},
         **{"bands": [{"raster:scale": 1e-4, "raster:offset": -0.1, "name": "red"}]},
     )
+    assets = {"raster:scale": 1e-4, "raster:offset": -0.1, "bands": [{"name": "B04"}]}
+    copernicus_assets = edit(new, **assets)
     removed = {"earthsearch:boa_offset_applied": True}
     earth_search = edit(new, removed, **{"raster:bands": [{"scale": 1e-4, "offset": -0.1}]})
-    scales = read_stac_scale([*items, landsat, copernicus, earth_search], ["B04"])
-    np.testing.assert_allclose(scales["scale"][:, 0], [1e-4, 1e-4, 2.75e-5, 1e-4, 1e-4])
-    np.testing.assert_allclose(scales["offset"][:, 0], [0, -0.1, -0.2, -0.1, 0])
+    scales = read_stac_scale(
+        [*items, landsat, copernicus, earth_search, copernicus_assets], ["B04"]
+    )
+    np.testing.assert_allclose(scales["scale"][:, 0], [1e-4, 1e-4, 2.75e-5, 1e-4, 1e-4, 1e-4])
+    np.testing.assert_allclose(scales["offset"][:, 0], [0, -0.1, -0.2, -0.1, 0, -0.1])
     assert scales["item"].values.tolist()[:2] == ["old", "new"]
     assert read_stac_scale(pystac.ItemCollection(items), "B04").sizes == {"item": 2, "band": 1}
     np.testing.assert_allclose(read_stac_scale(copernicus, ["red"])["offset"], -0.1)
@@ -130,6 +134,8 @@ def test_never_silent(items):
         decode_stac(cube, items[1:], BANDS)
     with pytest.raises(ValueError, match=r"must name bands of reflectance, got \['SCL'\]"):
         decode_stac(cube, items, ["B04", "SCL"])
+    with pytest.raises(ValueError, match=r"got \['WVP_10m'\]"):
+        read_stac_scale(items, ["B04", "WVP_10m"])
     with pytest.raises(ValueError, match=r"cube has no band \['B05'\]"):
         decode_stac(cube, items, ["B05"])
     with pytest.raises(TypeError, match="offset must be a number or None, got '-0.1'"):
