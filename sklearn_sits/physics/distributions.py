@@ -364,7 +364,7 @@ class TruncatedNormal(Distribution):
 
         Returns
         -------
-        samples : tensor of shape (*sample_shape, *batch_shape)
+        samples : tensor of shape sample_shape + batch_shape
             Values in [low, high].
         """
         shape = self._extended_shape(torch.Size(sample_shape))
@@ -384,7 +384,7 @@ class TruncatedNormal(Distribution):
 
         Returns
         -------
-        samples : tensor of shape (*sample_shape, *batch_shape)
+        samples : tensor of shape sample_shape + batch_shape
             Values in [low, high].
         """
         with torch.no_grad():
