@@ -14,6 +14,7 @@ import pytest
 import rioxarray  # noqa: F401  (gives Datasets their coordinate reference system)
 import xarray as xr
 import zarr
+from docstrings import public_objects
 from scenes import TOP, compute_reflectance, make_item
 
 from sklearn_sits import MTANEncoder, pack
@@ -293,3 +294,12 @@ def test_readme_is_short():
 def test_readme_links_to_every_page():
     text = README.read_text("utf-8")
     assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in text] == []
+
+
+def test_reference_lists_all_public_objects():
+    text = (ROOT / "docs" / "api" / "index.rst").read_text("utf-8")
+    listed = set()
+    for section in text.split(".. currentmodule:: ")[1:]:
+        module = section.partition("\n")[0]
+        listed |= {f"{module}.{name}" for name in re.findall(r"^   (\w+)$", section, re.MULTILINE)}
+    assert listed == set(public_objects())
