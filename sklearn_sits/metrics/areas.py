@@ -130,7 +130,8 @@ def area_estimates(
 
     Standard errors are themselves uncertain if a stratum has few samples: take at least 50 in
     each. An error found in a single sample of a large stratum stands for a large area, so the
-    interval of a small class depends on few samples.
+    interval of a small class depends on few samples. If no sample of a class is wrong, the
+    standard error of its area is 0: the sample was too small to find the errors of the map.
 
     References
     ----------
