@@ -21,6 +21,8 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q -c constraints.txt torch
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[examples,test]'
+# Alone, because its metadata exclude pandas 3, with which it works. It needs nothing else.
+	$(BIN)/python -m pip install -q -c constraints.txt --no-deps stackstac
 	touch $@
 
 install: $(STAMP)  ## Make or update the virtual environment

@@ -19,6 +19,7 @@ from nrt import data
 
 from sklearn_sits import ProsailVAERegressor, load_prosail_vae, reconstruction_score
 from sklearn_sits.datasets import load_romania
+from sklearn_sits.physics import overpass_time, sun_angles
 from sklearn_sits.raster import predict_raster, write_map
 
 torch.set_num_threads(1)
@@ -26,20 +27,16 @@ torch.set_num_threads(1)
 # %%
 # Data
 # ----
-# The series have four bands, with NaN for clouds. The canopy model needs the position of the sun;
-# its zenith follows from the latitude, the day, and the local solar time at which Sentinel-2
-# passes. The file does not contain the angles of the sensor, which matter little near nadir.
-LATITUDE, SOLAR_TIME = 45.6, 10.5
+# The series have four bands, with NaN for clouds. The canopy model needs the position of the sun,
+# which follows from the place and the time at which Sentinel-2 passes. The file does not contain
+# the angles of the sensor, which matter little near nadir.
+LATITUDE, LONGITUDE = 45.2, 22.15
 VIEW_ZENITH, RELATIVE_AZIMUTH = 5.0, 90.0
 
 romania = load_romania(years=2018)
 day_of_year = (romania.dates - np.datetime64("2018-01-01")).astype(int) + 1
-declination = np.radians(-23.44 * np.cos(2 * np.pi * (day_of_year + 10) / 365))
-hour_angle = np.radians(15 * (SOLAR_TIME - 12))
-latitude = np.radians(LATITUDE)
-cosine = np.sin(latitude) * np.sin(declination)
-cosine += np.cos(latitude) * np.cos(declination) * np.cos(hour_angle)
-sun_zenith = np.degrees(np.arccos(cosine))
+passes = overpass_time(romania.dates, LATITUDE, LONGITUDE)
+sun_zenith, _ = sun_angles(passes, LATITUDE, LONGITUDE)
 
 series = romania.data[..., :-2]  # date and bands, without the position
 angles = np.empty((*series.shape[:2], 3), dtype=series.dtype)

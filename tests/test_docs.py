@@ -7,12 +7,15 @@ import shlex
 import tomllib
 from pathlib import Path
 
+import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pystac
 import pytest
 import rioxarray  # noqa: F401  (gives Datasets their coordinate reference system)
 import xarray as xr
 import zarr
+from scenes import TOP, compute_reflectance, make_item
 
 from sklearn_sits import MTANEncoder, pack
 from sklearn_sits.cli import map as map_command
@@ -160,6 +163,26 @@ def _prepare_model():
     return {"X": X, "y": y}
 
 
+def _prepare_stac():
+    """Write scenes before and after January 2022, their items, and points with labels."""
+    scenes = Path("scenes")
+    scenes.mkdir()
+    moments = [
+        f"{year}-{month:02}-15T09:30:00+00:00" for year in (2021, 2022) for month in (4, 6, 8)
+    ]
+    baselines = ["03.01"] * 3 + ["04.00"] * 3
+    items = [
+        make_item(scenes.absolute(), moment[:10], moment, baseline)
+        for moment, baseline in zip(moments, baselines, strict=True)
+    ]
+    pystac.ItemCollection(items).save_object("items.json")
+    rng = np.random.default_rng(0)
+    points = gpd.points_from_xy(300_000 + rng.uniform(20, 220, 30), TOP - rng.uniform(20, 200, 30))
+    crops = np.array(["maize", "winter wheat"])[np.arange(30) % 2]
+    table = gpd.GeoDataFrame({"crop": crops}, geometry=points, crs=32635)
+    table.to_crs(4326).to_file("points.geojson")
+
+
 def _prepare_traits():
     """Make series of spectra of one canopy each, with clouds."""
     X, _ = make_prosail(40, random_state=0)
@@ -178,6 +201,7 @@ PREPARE = {
     "inspection": _prepare_inspection,
     "maps": _prepare_maps,
     "model": _prepare_model,
+    "stac": _prepare_stac,
     "traits": _prepare_traits,
 }
 
@@ -192,6 +216,11 @@ def test_examples_run(page, tmp_path, monkeypatch, capsys):
     for line, code in _examples(page):
         # Tracebacks then name the page and its line.
         exec(compile("\n" * line + code, str(page), "exec"), namespace)
+    if page.stem == "stac":
+        # The same reflectance before and after the change of the stored values.
+        band = namespace["cube"]["B04"]
+        expected = compute_reflectance("B04", band["x"].values, band["y"].values[:, None])
+        np.testing.assert_allclose(band[:, 1:].values, np.stack([expected[1:]] * 6), atol=1e-4)
     if page == README:
         ranking = capsys.readouterr().out
         for name in ("MTANSVGPClassifier", "MTANMLPClassifier", "RandomForestClassifier"):

@@ -6,6 +6,7 @@ from sklearn_sits.physics.prosail import Prosail
 from sklearn_sits.physics.prospect import Prospect
 from sklearn_sits.physics.radiative_transfer import RadiativeTransferModel
 from sklearn_sits.physics.sensors import SENSORS, Sensor
+from sklearn_sits.physics.sun import overpass_time, sun_angles
 from sklearn_sits.physics.traits import DERIVED_TRAITS, Trait
 from sklearn_sits.physics.variables import (
     GEOMETRY,
@@ -32,6 +33,8 @@ __all__ = [
     "Trait",
     "TruncatedNormal",
     "Variable",
+    "overpass_time",
     "sample_geometry",
     "sample_variables",
+    "sun_angles",
 ]

@@ -273,7 +273,7 @@ def check_layer(layer, what, cube, spatial):
             raise ValueError(
                 f"{what} has {layer.sizes[dim]} entries along {dim}, cube has {cube.sizes[dim]}. "
                 "Load both with one resolution, or bring it to the grid of cube: "
-                'layer.interp_like(cube, method="nearest").'
+                'layer.reindex_like(cube, method="nearest").'
             )
         if dim in layer.coords and dim in cube.coords:
             theirs, ours = layer[dim].values, cube[dim].values

@@ -10,6 +10,7 @@ from sklearn_sits._module_names import set_module
 from sklearn_sits.raster.cube_layers import check_layer, read_cube
 from sklearn_sits.raster.cube_packing import pack_positions
 from sklearn_sits.raster.pixel_draws import draw_series
+from sklearn_sits.raster.points import find_pixels, read_points
 
 __all__ = ["sample_cube", "sample_labels"]
 
@@ -24,6 +25,7 @@ def sample_cube(
     random_state=None,
     x="x",
     y="y",
+    crs=None,
     valid=None,
     static=None,
     bands=None,
@@ -36,11 +38,11 @@ def sample_cube(
     ----------
     cube : xarray.DataArray or xarray.Dataset
         See :func:`~sklearn_sits.raster.pack_cube`. If it is backed by dask, only the chunks that
-        hold the pixels are read; chunks that hold all dates, ``chunks={"time": -1}``, are read
-        many times faster than chunks of single dates.
-    points : pandas.DataFrame or array-like of shape (n_points, 2), default=None
-        Positions in the coordinate reference system of the cube: columns `x` and `y` of a table,
-        or two columns, x first. Give either `points` or `n_pixels`.
+        hold the pixels are read, each of them once. Small chunks of large files are slow, because
+        a file is opened for each of them.
+    points : DataFrame, GeoDataFrame or array-like of shape (n_points, 2), default=None
+        Positions: columns `x` and `y` of a table, points of a geopandas.GeoDataFrame, or two
+        columns, x (or longitude) first. Give either `points` or `n_pixels`.
     n_pixels : int, default=None
         Number of pixels to draw without replacement, as unlabelled series for self-supervised
         learning.
@@ -54,6 +56,9 @@ def sample_cube(
         With `n_pixels`: seed of the draw.
     x, y : str, default="x", "y"
         Columns of the table.
+    crs : str, int or CRS, default=None
+        Coordinate reference system of the points, such as 4326 for longitude and latitude. None:
+        that of the GeoDataFrame, or else that of the cube.
     valid, static, bands, origin, decode
         See :func:`~sklearn_sits.raster.pack_cube`. With ``static=["x", "y"]`` the last two
         channels hold the positions of the pixels.
@@ -71,10 +76,11 @@ def sample_cube(
         If xarray is not installed.
     TypeError, ValueError
         See :func:`~sklearn_sits.raster.pack_cube`; also if a column is missing, a position is not
-        a finite number, points lie outside of the cube, or its coordinates are not monotonic; if
-        not exactly one of `points` and `n_pixels` is given, `n_pixels` or `max_chunks` is not
-        positive, the cube has fewer pixels than `n_pixels`, or none of those that were drawn has
-        a valid observation.
+        a finite number, a geometry is no point, points lie outside of the cube, its coordinates
+        are not monotonic, or `crs` is not known or differs from that of the GeoDataFrame; if the
+        points have a coordinate reference system and the cube has none; if not exactly one of
+        `points` and `n_pixels` is given, `n_pixels` or `max_chunks` is not positive, the cube has
+        fewer pixels than `n_pixels`, or none of those that were drawn has a valid observation.
 
     Warns
     -----
@@ -123,7 +129,8 @@ def sample_cube(
     layers = read_cube(cube, valid=valid, static=static, bands=bands, origin=origin, decode=decode)
     if points is None:
         return draw_series(layers, n_pixels, max_chunks, random_state)
-    row, column = _locate(cube, layers.spatial, _positions(points, x, y))
+    xy = read_points(points, x, y, crs, cube)
+    row, column = find_pixels(cube, layers.spatial, xy)
     return pack_positions(layers, row, column)[0]
 
 
@@ -229,63 +236,3 @@ def sample_labels(
         chosen = np.sort(np.concatenate(parts))
     row, column = np.unravel_index(chosen, values.shape)
     return pack_positions(layers, row, column)[0], values[row, column]
-
-
-def _locate(cube, spatial, xy):
-    """Return the rows and columns of the pixels at positions."""
-    rows, columns = spatial
-    row, outside_rows = _nearest(cube, rows, columns, xy[:, 1])
-    column, outside_columns = _nearest(cube, columns, rows, xy[:, 0])
-    outside = outside_rows | outside_columns
-    if outside.any():
-        raise ValueError(
-            f"{outside.sum()} of {len(xy)} points lie outside of cube, the first at "
-            f"{tuple(xy[outside.argmax()].tolist())}. They must be in its coordinate reference "
-            f"system, {columns} first: {_extent(cube, columns)}, {_extent(cube, rows)}."
-        )
-    return row, column
-
-
-def _positions(points, x, y):
-    if hasattr(points, "columns"):
-        missing = [name for name in (x, y) if name not in points.columns]
-        if missing:
-            raise ValueError(
-                f"points has no column {missing}; its columns are {list(points.columns)}."
-            )
-        points = points[[x, y]]
-    xy = np.asarray(points)
-    if xy.dtype.kind not in "fiu":
-        raise TypeError(f"points must be numbers, got dtype {xy.dtype}.")
-    if xy.ndim != 2 or xy.shape[1] != 2 or not len(xy):
-        raise ValueError(f"points must have the shape (n_points, 2), got {xy.shape}.")
-    xy = xy.astype(np.float64)
-    if not np.isfinite(xy).all():
-        raise ValueError(f"{(~np.isfinite(xy).all(axis=1)).sum()} points are not finite.")
-    return xy
-
-
-def _nearest(cube, dim, other, values):
-    """Return the nearest pixel of each value along an axis, and whether the value lies outside."""
-    for name in (dim, other):
-        if name not in cube.coords:
-            raise ValueError(f"cube has no coordinate {name}, needed to place the points.")
-    centres = cube[dim].values.astype(np.float64)
-    steps = np.diff(centres)
-    if steps.size and not ((steps > 0).all() or (steps < 0).all()):
-        raise ValueError(f"The coordinate {dim} of cube must be strictly monotonic.")
-    descending = steps.size and steps[0] < 0
-    if descending:
-        centres = centres[::-1]
-    # The height of a single row is the width of the columns.
-    widths = np.abs(steps if steps.size else np.diff(cube[other].values.astype(np.float64)))
-    widths = widths if widths.size else np.zeros(1)
-    first, last = (widths[-1], widths[0]) if descending else (widths[0], widths[-1])
-    outside = (values < centres[0] - first / 2) | (values > centres[-1] + last / 2)
-    position = np.searchsorted((centres[1:] + centres[:-1]) / 2, values)
-    return (len(centres) - 1 - position if descending else position), outside
-
-
-def _extent(cube, dim):
-    values = cube[dim].values
-    return f"{dim} {values.min():g} to {values.max():g}"

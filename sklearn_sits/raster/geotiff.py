@@ -1,5 +1,6 @@
 """Export a finished map as GeoTIFF."""
 
+import json
 import os
 from pathlib import Path
 
@@ -7,13 +8,19 @@ import numpy as np
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
+from sklearn_sits.raster.map_legend import read_legend
 from sklearn_sits.raster.map_writer import open_map
+from sklearn_sits.raster.raster_attributes import write_raster_attributes
+from sklearn_sits.raster.stac_item import find_period, make_stac_item
 
 __all__ = ["check_geotiff", "export_geotiff"]
 
+# Attributes that a GeoTIFF holds elsewhere than in its tags.
+_NOT_TAGS = ("_FillValue", "crs", "grid_mapping", "units")
+
 
 @set_module("sklearn_sits.raster")
-def export_geotiff(source, path, *, crs=None, overwrite=False):
+def export_geotiff(source, path, *, crs=None, colors=None, stac=False, overwrite=False):
     """Write a map as a cloud-optimised GeoTIFF.
 
     Parameters
@@ -25,16 +32,26 @@ def export_geotiff(source, path, *, crs=None, overwrite=False):
         File to create, ending in .tif or .tiff.
     crs : str, int or CRS, default=None
         Coordinate reference system, for a map that has none.
+    colors : mapping of label to str, default=None
+        Colours of classes, such as ``{"wheat": "#e6c229"}``. The other classes get the colours of
+        the attribute flag_colors, or else default colours that people with colour-vision
+        deficiency can tell apart. They repeat after 20 classes.
+    stac : bool, default=False
+        Also write a STAC item beside the file, with the ending .json: place, dates, bands,
+        classes and colours of the map.
     overwrite : bool, default=False
-        Replace the file if it exists.
+        Replace the file if it exists, with the files that belong to it.
 
     Raises
     ------
     ImportError
         If rioxarray is not installed.
+    TypeError
+        If `colors` is not a mapping.
     ValueError
         If `path` does not end in .tif or .tiff, the map has more dimensions, or no coordinate
-        reference system, or another one than `crs`.
+        reference system, or another one than `crs`; `colors` names a class that the map does not
+        have, or a colour is not #rrggbb; or `stac` is True and the map has no dates.
     FileNotFoundError
         If there is no finished map.
     FileExistsError
@@ -43,7 +60,9 @@ def export_geotiff(source, path, *, crs=None, overwrite=False):
     Notes
     -----
     GDAL holds the whole map in memory while it computes the overviews. Pixels without a
-    prediction are nodata. The tags flag_values and flag_meanings hold the classes.
+    prediction are nodata, which is never the value of a class. A map of classes is written as
+    uint8 or uint16 if its labels allow it, because a colour table needs one of these types. The
+    names of the classes are in a second file, `path` + ".aux.xml", where GDAL and QGIS find them.
 
     Examples
     --------
@@ -51,37 +70,45 @@ def export_geotiff(source, path, *, crs=None, overwrite=False):
     >>> import numpy as np, xarray as xr
     >>> from sklearn_sits.raster import export_geotiff
     >>> coords = {"y": [30.0, 20.0, 10.0], "x": [10.0, 20.0, 30.0]}
-    >>> raster = xr.DataArray(np.ones((3, 3), dtype=np.float32), coords, ("y", "x"))
+    >>> raster = xr.DataArray(np.eye(3, dtype=np.uint8), coords, ("y", "x"))
+    >>> raster.attrs = {"flag_values": [0, 1], "class_names": ["winter wheat", "maize"]}
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = os.path.join(folder, "map.tif")
-    ...     export_geotiff(raster, path, crs="EPSG:32631")
-    ...     os.listdir(folder)
-    ['map.tif']
+    ...     export_geotiff(raster, path, crs="EPSG:32631", colors={"winter wheat": "#e6c229"})
+    ...     sorted(os.listdir(folder))
+    ['map.tif', 'map.tif.aux.xml']
     """
     raster = open_map(source) if isinstance(source, str | os.PathLike) else source
-    raster, path = check_geotiff(raster, path, crs=crs, overwrite=overwrite), Path(path)
-    nodata = raster.attrs.get("_FillValue", np.nan if raster.dtype.kind == "f" else None)
-    if raster.ndim == 3:
-        names = raster[raster.dims[0]].values
-        raster.attrs["long_name"] = tuple(str(name) for name in names)
-    raster = raster.rio.write_nodata(nodata, encoded=False)
+    options = {"crs": crs, "colors": colors, "stac": stac, "overwrite": overwrite}
+    raster, path = check_geotiff(raster, path, **options), Path(path)
+    legend = read_legend(raster, colors)
     # A reader never finds an incomplete file.
     unfinished = path.with_name(f".{path.name}.partial.tif")
+    names, item = _name_attributes(path), None
     try:
-        raster.rio.to_raster(unfinished, driver="COG", compress="deflate")
+        _write(raster, unfinished, legend)
+        if stac:
+            with import_extra("rasterio").open(unfinished) as file:
+                item = make_stac_item(file, path, find_period(raster), legend)
+        # Statistics that a viewer has computed belong to the file that is replaced.
+        names.unlink(missing_ok=True)
+        if legend:
+            write_raster_attributes(names, legend)
+        if item:
+            path.with_suffix(".json").write_text(json.dumps(item, indent=2), encoding="utf-8")
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
 
 
-def check_geotiff(raster, path, *, crs=None, overwrite=False):
+def check_geotiff(raster, path, *, crs=None, colors=None, stac=False, overwrite=False):
     """Check that a map can be written as GeoTIFF, before it is computed.
 
     Parameters
     ----------
     raster : xarray.DataArray
         Map.
-    path, crs, overwrite
+    path, crs, colors, stac, overwrite
         See :func:`export_geotiff`.
 
     Returns
@@ -91,15 +118,25 @@ def check_geotiff(raster, path, *, crs=None, overwrite=False):
 
     Raises
     ------
-    ImportError, ValueError, FileExistsError
+    ImportError, TypeError, ValueError, FileExistsError
         See :func:`export_geotiff`.
     """
     import_extra("rioxarray")
     path = Path(path)
     if path.suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"path must end in .tif or .tiff, got {path.name!r}.")
-    if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists. overwrite=True replaces it.")
+    for file in (path, path.with_suffix(".json")) if stac else (path,):
+        if file.exists() and not overwrite:
+            raise FileExistsError(f"{file} exists. overwrite=True replaces it.")
+    fill = raster.attrs.get("_FillValue")
+    for entry in read_legend(raster, colors):
+        if entry.value == fill:
+            raise ValueError(
+                f"The map has _FillValue={fill}, which is the value of the class {entry.name!r}, "
+                "too. Choose another one."
+            )
+    if stac:
+        find_period(raster)
     if raster.ndim > 3:
         raise ValueError(
             f"The map has the dimensions {raster.dims}, a GeoTIFF has one besides those of space. "
@@ -118,3 +155,88 @@ def check_geotiff(raster, path, *, crs=None, overwrite=False):
         if known is not None and raster.rio.crs != known:
             raise ValueError(f"crs={crs!r}, but the map is in {known}.")
     return raster
+
+
+def _name_attributes(path):
+    return path.with_name(f"{path.name}.aux.xml")
+
+
+def _write(raster, path, legend):
+    """Write a map with its colours, names and units."""
+    rasterio = import_extra("rasterio")
+    dtype, nodata = _choose_type(raster, legend)
+    rows, columns = raster.dims[-2:]
+    bands = raster if raster.ndim == 3 else raster.expand_dims("band")
+    profile = {
+        "driver": "COG",
+        "compress": "deflate",
+        "width": raster.sizes[columns],
+        "height": raster.sizes[rows],
+        "count": len(bands),
+        "dtype": dtype,
+        "nodata": nodata,
+        "crs": raster.rio.crs,
+        "transform": raster.rio.transform(),
+        "overview_resampling": _choose_resampling(raster, legend),
+    }
+    with rasterio.open(path, "w", **profile) as file:
+        for i, band in enumerate(bands, start=1):
+            file.write(_convert(band.values, dtype, nodata, raster.attrs.get("_FillValue")), i)
+            file.set_band_description(i, _describe(raster, band))
+        file.units = [_find_unit(raster, band) for band in bands]
+        file.update_tags(
+            **{
+                name: value if isinstance(value, str) else json.dumps(np.asarray(value).tolist())
+                for name, value in raster.attrs.items()
+                if name not in _NOT_TAGS
+            }
+        )
+        if legend and dtype in ("uint8", "uint16"):
+            file.write_colormap(1, {entry.value: entry.rgb for entry in legend})
+
+
+def _choose_type(raster, legend):
+    """Return the type and nodata of the file: those of the map, unless colours need another."""
+    fill = raster.attrs.get("_FillValue", np.nan if raster.dtype.kind == "f" else None)
+    nodata = None if fill is None else np.asarray(fill).item()
+    values = [entry.value for entry in legend]
+    # A colour table has entries for the values of these types only.
+    for dtype in ("uint8", "uint16") if values and min(values) >= 0 else ():
+        largest = np.iinfo(dtype).max
+        if max(values) <= largest:
+            if nodata is None or (0 <= nodata <= largest and nodata not in values):
+                return dtype, nodata
+            if largest not in values:
+                return dtype, largest
+    return str(raster.dtype), nodata
+
+
+def _convert(values, dtype, nodata, fill):
+    if values.dtype == dtype:
+        return values
+    if fill is None:
+        return values.astype(dtype)
+    return np.where(values == fill, nodata, values).astype(dtype)
+
+
+def _choose_resampling(raster, legend):
+    """Return how overviews are made: never with values that a map cannot hold."""
+    if legend:
+        return "mode"
+    return "average" if raster.dtype.kind == "f" else "nearest"
+
+
+def _describe(raster, band):
+    """Return the description of a band: its name, or its date."""
+    if raster.ndim == 2:
+        return str(raster.name or "map")
+    name = band.coords[raster.dims[0]].values if raster.dims[0] in band.coords else None
+    if name is None:
+        return str(raster.name or "map")
+    if name.dtype.kind == "M":
+        return np.datetime_as_string(name, unit="D")
+    return str(name)
+
+
+def _find_unit(raster, band):
+    return str(band.coords["units"].values) if "units" in band.coords else raster.attrs.get("units")

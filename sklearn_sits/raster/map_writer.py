@@ -15,6 +15,7 @@ from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
 from sklearn_sits._warnings import warn_user
 from sklearn_sits.raster.fingerprint import fingerprint
+from sklearn_sits.raster.map_legend import read_legend
 from sklearn_sits.raster.map_warnings import gather_warnings, take_warnings
 
 __all__ = ["open_map", "write_map"]
@@ -23,7 +24,7 @@ _STORE, _RECORD = "store", "finished_chunks"
 
 
 @set_module("sklearn_sits.raster")
-def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
+def write_map(raster, path, *, colors=None, overwrite=False, resume=True, progress=True):
     """Write a lazy map into a Zarr store, chunk by chunk.
 
     Parameters
@@ -34,6 +35,10 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
     path : str or path-like
         Store to create, on a local disk, or on a shared disk if workers run on other machines.
         Until the map is complete, it is in the folder `path` + ".partial".
+    colors : mapping of label to str, default=None
+        Colours of the classes, such as ``{"wheat": "#e6c229"}``, for the attribute flag_colors,
+        which :func:`~sklearn_sits.raster.export_geotiff` reads. The other classes get its default
+        colours.
     overwrite : bool, default=False
         Replace an existing map when the new map is complete, and delete an unfinished map with
         other settings.
@@ -53,10 +58,11 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
     ImportError
         If xarray, dask or zarr is not installed.
     TypeError
-        If `raster` is not a DataArray of numbers.
+        If `raster` is not a DataArray of numbers, or `colors` is not a mapping.
     ValueError
-        If its chunks have different sizes, or the map at `path` or the unfinished one differs in
-        model, shape, chunks, coordinates or attributes.
+        If `colors` names a class that the map does not have, the chunks of `raster` have
+        different sizes, or the map at `path` or the unfinished one differs in model, shape, chunks,
+        coordinates or attributes.
     FileExistsError
         If `path` exists and is not a map, or is a map and `resume` is False.
     FileNotFoundError, PermissionError
@@ -105,6 +111,9 @@ def write_map(raster, path, *, overwrite=False, resume=True, progress=True):
     if raster.dtype.kind not in "fiu":
         raise TypeError(f"raster must hold numbers, got dtype {raster.dtype}.")
     path = _check_path(path)
+    if colors is not None:
+        legend = read_legend(raster, colors)
+        raster = raster.assign_attrs(flag_colors=" ".join(entry.color for entry in legend))
     import_extra("dask.array")
     raster = _drop_unstorable(raster if raster.chunks is not None else raster.chunk())
     dataset = _to_dataset(raster)

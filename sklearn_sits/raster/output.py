@@ -6,7 +6,7 @@ import numpy as np
 
 from sklearn_sits._warnings import collect_warnings
 
-__all__ = ["RasterOutput", "describe_output", "predict_series"]
+__all__ = ["RasterOutput", "describe_output", "encode_labels", "predict_series"]
 
 # Values of an invented series: plausible as reflectance in 0-1, and as an angle in degrees.
 _PROBE_REFLECTANCE, _PROBE_ANGLE = 0.1, 30.0
@@ -211,9 +211,29 @@ def _encoding(dtype, labels, method):
             nodata = dtype.type(np.iinfo(dtype).min if dtype.kind == "i" else np.iinfo(dtype).max)
             return dtype, nodata, None, {"_FillValue": nodata}
         raise ValueError(f"method={method!r} returns values of dtype {dtype}, expected numbers.")
-    # Labels that a join with missing rows has turned into floats, 10.0 and 20.0.
-    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
-        labels = labels.astype(np.int64)
+    return encode_labels(labels)
+
+
+def encode_labels(labels):
+    """Describe a map of class labels.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_classes,)
+        Labels in ascending order.
+
+    Returns
+    -------
+    dtype : numpy.dtype
+        Type of the map.
+    nodata : number
+        Value of pixels without a label.
+    codes : ndarray or None
+        Labels, if the map holds their positions in this array.
+    attrs : dict
+        Legend and nodata.
+    """
+    labels = _as_integers(labels)
     codes = None if labels.dtype.kind in "iu" else labels
     values = labels if codes is None else np.arange(len(labels))
     for name in ("uint8", "int16", "int32", "int64"):
@@ -225,10 +245,17 @@ def _encoding(dtype, labels, method):
     attrs = {
         "_FillValue": dtype.type(nodata),
         "flag_values": values.astype(dtype),
-        # One word for each class, separated by spaces.
+        # One word for each class, separated by spaces, as the CF conventions have it.
         "flag_meanings": " ".join("_".join(str(label).split()) for label in labels),
+        "class_names": [str(label) for label in labels],
     }
     return dtype, dtype.type(nodata), codes, attrs
+
+
+def _as_integers(labels):
+    """Convert labels that a join with missing rows has turned into floats, 10.0 and 20.0."""
+    whole = labels.dtype.kind == "f" and (labels == np.floor(labels)).all()
+    return labels.astype(np.int64) if whole else labels
 
 
 def _columns(estimator, method, classes, targets, n):
@@ -237,6 +264,7 @@ def _columns(estimator, method, classes, targets, n):
         names = [] if targets is None else list(targets)
         return "target", np.array(names) if len(names) == n else np.arange(n)
     if method != "transform" and classes is not None and len(classes) == n:
+        classes = _as_integers(classes)
         return "class", classes if classes.dtype.kind in "iuU" else classes.astype(str)
     try:
         names = estimator.get_feature_names_out() if method == "transform" else []

@@ -101,9 +101,10 @@ def predict_raster(
         "target" or "feature" if it returns several columns; "time" if it returns a value per
         date. Numbers are float32, and NaN where there is no observation. Class labels are
         integers: the labels themselves if they are whole numbers, otherwise their positions in
-        `classes_`, with `_FillValue`, `flag_values` and `flag_meanings` in the attributes. Units
-        come from the attribute `units_` of the estimator, a mapping of targets to units, if there
-        is one.
+        `classes_`, with `_FillValue`, `flag_values`, `flag_meanings` and `class_names` in the
+        attributes; only the latter keep their spaces. Units come from the attribute `units_` of
+        the estimator, a mapping of targets to units, if there is one. The attributes
+        `time_coverage_start` and `time_coverage_end` are the first and the last date of the cube.
 
     Raises
     ------
@@ -191,7 +192,7 @@ def predict_raster(
     result = xr.Variable((*layers.spatial, *output.dims), values)
     # In a map the dimensions of the prediction come before those of space, in reverse.
     result = result.transpose(*reversed(output.dims), *layers.spatial)
-    attrs = _geo_attrs(cube) | output.attrs | {"fingerprint": digest}
+    attrs = _geo_attrs(cube) | _period(cube) | output.attrs | {"fingerprint": digest}
     coords = _spatial_coords(cube, layers.spatial, attrs) | output.coords
     if "time" in output.dims:
         coords["time"] = cube["time"].variable
@@ -344,6 +345,15 @@ def _geo_attrs(cube):
     known = {**cube.attrs, **first.attrs, **cube.encoding, **first.encoding}
     # As text, as which it can be stored: libraries leave objects here.
     return {name: str(known[name]) for name in _GEO_ATTRS if name in known}
+
+
+def _period(cube):
+    """Return the first and the last date, by their names in the convention ACDD."""
+    time = cube["time"].values
+    return {
+        f"time_coverage_{name}": f"{np.datetime_as_string(date, unit='s')}Z"
+        for name, date in {"start": time.min(), "end": time.max()}.items()
+    }
 
 
 def _spatial_coords(cube, spatial, attrs):

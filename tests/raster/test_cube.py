@@ -219,7 +219,7 @@ def test_pack_cube_bad_input(cube, change, options, error, match):
     [
         (lambda v: v.astype(int), TypeError, r"valid must be boolean .* scl.isin"),
         (lambda v: v[0], ValueError, r"valid has the dimensions \('y', 'x'\), expected"),
-        (lambda v: v[:, 1:], ValueError, "8 entries along y, .* 9. Load both .*interp_like"),
+        (lambda v: v[:, 1:], ValueError, "8 entries along y, .* 9. Load both .*reindex_like"),
         (lambda v: v.assign_coords(x=v.x + 1), ValueError, "other coordinates x than cube: 400001"),
         (lambda v: v.assign_coords(time=v.time[::-1].values), ValueError, "other coordinates time"),
     ],
