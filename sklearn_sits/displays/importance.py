@@ -45,7 +45,7 @@ class ImportanceDisplay:
     --------
     >>> from sklearn_sits.displays import ImportanceDisplay
     >>> display = ImportanceDisplay([0.1, 0.3], [0.01, 0.02], band_names=["B4", "B8"]).plot()
-    >>> [bar.get_width() for bar in display.ax_.patches]
+    >>> [float(bar.get_width()) for bar in display.ax_.patches]
     [0.1, 0.3]
     """
 
