@@ -153,6 +153,11 @@ def _prepare_maps():
     return {"data": data, "crop_map": crop_map, "angles": angles}
 
 
+def _prepare_inspection():
+    cube, _ = _simulated_cube(["B2", "B4", "B8", "B12"], origin="2018-01-01", side=20)
+    return {"cube": cube.compute()}
+
+
 def _prepare_model():
     X, y = _series()
     return {"X": X, "y": y}
@@ -193,6 +198,7 @@ PREPARE = {
     "array": _prepare_array,
     "clusters": _prepare_clusters,
     "few_labels": _prepare_few_labels,
+    "inspection": _prepare_inspection,
     "maps": _prepare_maps,
     "model": _prepare_model,
     "stac": _prepare_stac,
