@@ -24,6 +24,8 @@ from sklearn_sits.datasets import make_prosail, make_sits
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+# Pages that only the site has.
+SITE = {"index.md", "get_started.md", "user_guide.md"}
 BLOCK = re.compile(
     r"^(?:<!-- no-run: (?P<reason>[^\n]+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -299,7 +301,8 @@ def test_readme_is_short():
 
 def test_readme_links_to_every_page():
     text = README.read_text("utf-8")
-    assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in text] == []
+    pages = {page.name for page in PAGES[1:]} - SITE
+    assert [name for name in sorted(pages) if f"docs/{name}" not in text] == []
 
 
 def test_reference_lists_all_public_objects():
