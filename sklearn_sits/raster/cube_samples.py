@@ -155,10 +155,10 @@ def sample_labels(
     cube : xarray.DataArray or xarray.Dataset
         See :func:`~sklearn_sits.raster.pack_cube`.
     labels : xarray.DataArray
-        Integers on the grid of the cube, without time.
+        Whole numbers on the grid of the cube, without time; in floating point, NaN is no label.
     nodata : int, default=None
         Label of the pixels to leave out. None: the attribute `_FillValue` or `nodata` of
-        `labels`.
+        `labels`, which floating point does not need.
     n_per_class : int, default=None
         Number of pixels to draw from each class without replacement; all pixels of a class that
         has fewer. None: all pixels.
@@ -172,7 +172,7 @@ def sample_labels(
     -------
     X : float32 ndarray of shape (n_series, n_dates, 1 + n_bands + n_static)
         Packed series, in the order of the pixels row by row.
-    y : ndarray of shape (n_series,)
+    y : int ndarray of shape (n_series,)
         Their labels.
 
     Raises
@@ -181,7 +181,7 @@ def sample_labels(
         If xarray is not installed.
     TypeError
         See :func:`~sklearn_sits.raster.pack_cube`; also if `labels` is not a DataArray of
-        integers.
+        whole numbers.
     ValueError
         See :func:`~sklearn_sits.raster.pack_cube`; also if `labels` lies on another grid or holds
         no label, `nodata` is not known, or `n_per_class` is not positive.
@@ -204,11 +204,8 @@ def sample_labels(
     xr = import_extra("xarray")
     if not isinstance(labels, xr.DataArray):
         raise TypeError(f"labels must be an xarray DataArray, got {type(labels).__name__}.")
-    if labels.dtype.kind not in "iu":
-        raise TypeError(
-            f"labels must be integers, got dtype {labels.dtype}. If NaN marks pixels without a "
-            "label: labels.fillna(nodata).astype(int)."
-        )
+    if labels.dtype.kind not in "iuf":
+        raise TypeError(f"labels must be whole numbers, got dtype {labels.dtype}.")
     if set(labels.dims) != set(layers.spatial):
         single = [dim for dim in labels.dims if dim not in layers.spatial and labels[dim].size == 1]
         raise ValueError(
@@ -218,12 +215,12 @@ def sample_labels(
     check_layer(labels, "labels", cube, layers.spatial)
     if nodata is None:
         nodata = labels.attrs.get("_FillValue", labels.attrs.get("nodata"))
-    if nodata is None:
+    if nodata is None and labels.dtype.kind != "f":
         raise ValueError("nodata must be given: the attributes of labels have no _FillValue.")
     if n_per_class is not None and (not isinstance(n_per_class, Integral) or n_per_class < 1):
         raise ValueError(f"n_per_class must be a positive int or None, got {n_per_class!r}.")
-    values = labels.transpose(*layers.spatial).values
-    chosen = np.flatnonzero(values != nodata)
+    values, labelled = _read_labels(labels.transpose(*layers.spatial).values, nodata)
+    chosen = np.flatnonzero(labelled)
     if not chosen.size:
         raise ValueError(f"labels has no pixel that is not nodata ({nodata}).")
     if n_per_class is not None:
@@ -236,3 +233,16 @@ def sample_labels(
         chosen = np.sort(np.concatenate(parts))
     row, column = np.unravel_index(chosen, values.shape)
     return pack_positions(layers, row, column)[0], values[row, column]
+
+
+def _read_labels(values, nodata):
+    """Return labels as integers, and where there is one."""
+    labelled = np.ones(values.shape, dtype=bool) if nodata is None else values != nodata
+    if values.dtype.kind in "iu":
+        return values, labelled
+    labelled &= ~np.isnan(values)
+    found = values[labelled]
+    fractions = found[found != np.floor(found)]
+    if fractions.size:
+        raise TypeError(f"labels must be whole numbers, got {fractions[0]:g}.")
+    return np.where(labelled, values, 0).astype(np.int64), labelled

@@ -102,6 +102,11 @@ def test_sample_labels(cube, labels, lazy):
     np.testing.assert_array_equal(y, labels.values.ravel()[kept])
     again, _ = sample_labels(cube, labels.assign_attrs(_FillValue=0), **options)
     np.testing.assert_array_equal(again, X)
+    # As rioxarray opens a map with masked=True.
+    again, whole = sample_labels(cube, labels.where(labels != 0).astype(np.float32), **options)
+    np.testing.assert_array_equal(again, X)
+    np.testing.assert_array_equal(whole, y)
+    assert whole.dtype.kind == "i"
 
 
 def test_sample_labels_per_class(cube, labels):
@@ -120,7 +125,8 @@ def test_sample_labels_per_class(cube, labels):
     ("change", "options", "error", "match"),
     [
         (lambda m: m.values, {"nodata": 0}, TypeError, "labels must be an xarray DataArray"),
-        (lambda m: m * 1.0, {"nodata": 0}, TypeError, r"fillna\(nodata\)"),
+        (lambda m: m * 0.5, {"nodata": 0}, TypeError, "must be whole numbers, got 2.5"),
+        (lambda m: m == 0, {"nodata": 0}, TypeError, "must be whole numbers, got dtype bool"),
         (lambda m: m, {}, ValueError, "nodata must be given"),
         (lambda m: m[0], {"nodata": 0}, ValueError, r"labels has the dimensions \('x',\).*\.$"),
         (

@@ -95,18 +95,28 @@ def test_colors_and_names(labels, tmp_path):
     assert rows[1] == ["1", "winter wheat", "230", "194", "41", "255"]
 
 
+def test_classes_in_floating_point(labels, tmp_path):
+    """NaN is nodata, and so is nothing else."""
+    floating = labels.where(labels != 255).astype(np.float32).assign_attrs(labels.attrs)
+    del floating.attrs["_FillValue"]
+    export_geotiff(floating, tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert (file.dtypes, file.nodata) == (("uint8",), 255)
+        np.testing.assert_array_equal(file.read(1), labels)
+
+
 @pytest.mark.parametrize(
     ("values", "dtype", "nodata"),
     [
         ([0, 10, 20], "uint8", 255),
-        ([0, 10, 255], "uint16", 65535),
-        ([111, 112, 1000], "uint16", 65535),
+        ([0, 10, 254], "uint8", 255),
+        ([0, 10, 255], "int16", -32768),
+        ([111, 112, 1000], "int16", -32768),
         ([-1, 0, 1], "int16", -32768),
-        ([0, 1, 65535], "int32", -32768),
     ],
 )
 def test_type_holds_colours(values, dtype, nodata, tmp_path):
-    values = np.array(values, dtype="int32" if max(values) > 32767 else "int16")
+    values = np.array(values, dtype="int16")
     grid = np.resize(values, (20, 30))
     grid[0, 0] = -32768
     attrs = {"_FillValue": values.dtype.type(-32768), "flag_values": values, "crs": "EPSG:32631"}
@@ -115,6 +125,8 @@ def test_type_holds_colours(values, dtype, nodata, tmp_path):
         found = file.read(1)
         assert (file.dtypes[0], file.nodata, found[0, 0]) == (dtype, nodata, nodata)
         np.testing.assert_array_equal(found.flat[1:], grid.flat[1:])
+        has_table = file.colorinterp[0] == rasterio.enums.ColorInterp.palette
+        assert has_table == (dtype == "uint8")
     _, rows = read_categories(tmp_path / "map.tif")
     assert [int(row[0]) for row in rows] == values.tolist()
 
@@ -160,6 +172,27 @@ def test_units_and_dates_of_traits(tmp_path):
         "nodata": "nan",
         "unit": "m²/m²",
     }
+
+
+def test_part_of_a_map(labels, tmp_path):
+    """The coordinates place it, whatever an attribute says about the whole."""
+    whole = labels.compute().rio.write_crs(32631).rio.write_transform()
+    export_geotiff(whole.isel(x=slice(5, None), y=slice(2, None)), tmp_path / "part.tif")
+    with rasterio.open(tmp_path / "part.tif") as file:
+        assert file.transform.to_gdal() == (400_045, 10, 0, 4_999_985, 0, -10)
+
+
+def test_lazy_map_is_computed_once(tmp_path):
+    raster, computed = make_map(np.zeros((2, 20, 30), dtype=np.float32)), []
+
+    def note(block, block_info=None):
+        if block_info:
+            computed.append(block_info[0]["chunk-location"])
+        return block
+
+    lazy = raster.copy(data=raster.data.map_blocks(note, dtype=np.float32, meta=raster.data._meta))
+    export_geotiff(lazy, tmp_path / "map.tif", crs=32631)
+    assert sorted(computed) == [(0, 0, 0), (0, 0, 1), (0, 0, 2)]
 
 
 def test_stac_item(labels, tmp_path):

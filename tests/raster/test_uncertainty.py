@@ -62,6 +62,24 @@ def test_equals_numpy(cube, labels, tmp_path):
     assert open_map(tmp_path / "entropy.zarr").attrs["crs"] == "EPSG:32631"
 
 
+def test_resumes(cube, tmp_path):
+    """A finished map is kept, and one of another model refused."""
+    options = make_options(cube) | {"method": "predict_proba"}
+    names = LABELS[2]
+    entropy = map_uncertainty(predict_raster(fit(cube, names), cube.chunk(x=4), **options))
+    path = tmp_path / "map.zarr"
+    write_map(entropy["label"], path, colors={"spring c": "#e6c229"}, progress=False)
+    stamp = (path / "label" / "0.0").stat().st_mtime_ns
+    again = map_uncertainty(predict_raster(fit(cube, names), cube.chunk(x=4), **options))
+    write_map(again["label"], path, colors={"spring c": "#e6c229"}, progress=False)
+    assert (path / "label" / "0.0").stat().st_mtime_ns == stamp
+    with pytest.raises(ValueError, match=r"attributes \(flag_colors is .* instead of"):
+        write_map(again["label"], path, colors={"spring c": "#000000"}, progress=False)
+    other = map_uncertainty(predict_raster(fit(cube, names[::-1]), cube.chunk(x=4), **options))
+    with pytest.raises(ValueError, match="made with other model than raster"):
+        write_map(other["label"], path, colors={"spring c": "#e6c229"}, progress=False)
+
+
 def test_bad_input():
     p = xr.DataArray(np.full((2, 3, 4), 0.5), dims=("class", "y", "x"))
     with pytest.raises(TypeError, match="must be an xarray DataArray, got ndarray"):
