@@ -55,10 +55,10 @@ def draw_labels(train, rng):
 
 accuracy = {"random forest": [], "encoder and Gaussian processes": []}
 for fold, (train, test) in enumerate(folds):
-    encoder = MTANEncoder(max_iter=60, random_state=fold).fit(X[train])
+    encoder = MTANEncoder(max_iter=40, random_state=fold).fit(X[train])
     forest = make_pipeline(LinearInterpolator(), RandomForestClassifier(random_state=fold))
     classifier = MTANSVGPClassifier(
-        encoder=FrozenEstimator(encoder), n_members=1, max_iter=50, random_state=fold
+        encoder=FrozenEstimator(encoder), n_members=1, max_iter=30, random_state=fold
     )
     pixels = draw_labels(train, np.random.default_rng(fold))
     for name, model in zip(accuracy, [forest, classifier], strict=True):
@@ -70,8 +70,8 @@ for fold, (train, test) in enumerate(folds):
 # %%
 # Accuracy against labels
 # -----------------------
-# Thick lines are means over the draws, thin lines the draws. With the encoder, half of the labels
-# give the accuracy of the forest. But the draws of one classifier differ more than the two
+# Thick lines are means over the draws, thin lines the draws. With the encoder, about half of the
+# labels give the accuracy of the forest. But the draws of one classifier differ more than the two
 # classifiers do in the mean: after a single draw one might prefer the forest. The encoder knows the
 # place and the year of its pixels. In another place it may not help at all, until unlabelled pixels
 # from there have joined its training.
