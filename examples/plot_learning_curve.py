@@ -32,13 +32,13 @@ X = X[..., :-2]
 # ---------------
 # The random forest needs series without gaps on common dates. ``LinearInterpolator`` gives it one
 # value every ten days. It is part of the pipeline, so each fit sees training series only. The other
-# classifier learns to interpolate from the labels; one member and 20 epochs save time.
+# classifier learns to interpolate from the labels; one member and 15 epochs save time.
 classifiers = {
     "random forest": make_pipeline(
         LinearInterpolator(step=10), RandomForestClassifier(random_state=0)
     ),
     "attention and Gaussian processes": MTANSVGPClassifier(
-        n_members=1, max_iter=20, random_state=0
+        n_members=1, max_iter=15, random_state=0
     ),
 }
 
@@ -48,7 +48,7 @@ classifiers = {
 # ``shuffle=True`` draws the smaller training sets at random. Without it, they would be the first
 # series of the array, which come from few places. The band is one standard deviation over the
 # splits: where bands overlap, the order of the curves may be luck. Both curves still rise at the
-# end, so more labels would help. The forest needs about ten times the labels for the same accuracy.
+# end, so more labels would help. The forest needs several times the labels for the same accuracy.
 figure, axis = plt.subplots(layout="constrained")
 for classifier, marker in zip(classifiers.values(), "so", strict=True):
     LearningCurveDisplay.from_estimator(
