@@ -7,8 +7,6 @@ it in bands. Leaf area and chlorophyll change different parts of the spectrum, w
 retrieval possible.
 """
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -73,7 +71,4 @@ for axis, ((name, unit), values) in zip(axes, panels.items(), strict=True):
     slopes = jacobian[:, names.index(name)].tolist()
     print(f"{name:5}" + "".join(f"{slope:9.5f}" for slope in slopes))
 axes[-1].set(xlabel="Wavelength (nm)", xlim=(400, 2500))
-if __name__ == "__main__":
-    path = sys.argv[1] if len(sys.argv) > 1 else "canopy.png"
-    plt.savefig(path, dpi=150)
-    print(f"\nSpectra written to {path}")
+plt.show()

@@ -7,8 +7,6 @@ measurements. This is a common way to map biophysical variables (Weiss et al.; M
 al. 2024). The network comes from scikit-learn.
 """
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.compose import TransformedTargetRegressor
@@ -54,7 +52,4 @@ for axis, (name, unit), true, found in zip(
     axis.axline((0, 0), slope=1, color="black", linewidth=0.8)
     axis.set(xlabel=f"True {name} ({unit})", ylabel=f"Predicted {name} ({unit})", aspect="equal")
     axis.set_title(f"{name}: RMSE {rmse:.3g} {unit}")
-if __name__ == "__main__":
-    path = sys.argv[1] if len(sys.argv) > 1 else "mlp_reg.png"
-    plt.savefig(path, dpi=150)
-    print(f"Plot written to {path}")
+plt.show()
