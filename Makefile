@@ -1,19 +1,21 @@
 # `make test` and `make demo` are each enough on a fresh machine with Python 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv
+MINIMA ?= .venv-minima
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MINIMA_STAMP := $(MINIMA)/.installed
 
 # Without it scikit-learn skips its array API checks.
 export SCIPY_ARRAY_API := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test docs docs-serve demo bench clean
+.PHONY: help install lint test test-minima docs docs-serve demo bench clean
 
 help:  ## Show the targets
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
 
 # Torch goes first, alone: resolved on its own it can only be the build that the constraints
 # and the user's pip configuration choose, and nothing later replaces it.
@@ -35,6 +37,25 @@ lint: $(STAMP)  ## Check style, formatting and the import contracts
 # One torch thread a worker (tests/conftest.py), so workers share the cores without contention.
 test: lint  ## Run the checks and the whole test suite, the wheel's test included
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# Not part of `test`: it needs an environment of its own.
+$(MINIMA_STAMP): pyproject.toml constraints-min.txt
+	test -x $(MINIMA)/bin/python || $(PYTHON) -m venv $(MINIMA)
+	$(MINIMA)/bin/python -m pip install -q -c constraints-min.txt torch
+	$(MINIMA)/bin/python -m pip install -q -c constraints-min.txt -e '.[plot,raster]' \
+		hypothesis polars pytest pytest-xdist
+	touch $@
+
+# Where the package meets the functions of its dependencies; the ignored files need more packages.
+# Old versions use functions that newer ones deprecate, which is no fault of ours.
+test-minima: $(MINIMA_STAMP)  ## Run a part of the tests with the lowest versions of dependencies
+	$(MINIMA)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow' \
+		-W default::DeprecationWarning -W default::PendingDeprecationWarning \
+		-W default::FutureWarning \
+		--ignore=tests/raster/test_geotiff.py --ignore=tests/raster/test_points.py \
+		--ignore=tests/raster/test_stac_decoding.py \
+		tests/cli tests/displays tests/metrics tests/model_selection tests/raster \
+		tests/runtime tests/series tests/vae tests/test_saved_models.py tests/test_warnings.py
 
 # Warnings are errors. The gallery runs its examples: the first time takes some minutes.
 docs: $(STAMP)  ## Build the documentation: docs/_build/html/index.html
@@ -61,5 +82,5 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/few_labels.py $(if $(DATA),--data "$(DATA)")
 
 clean:  ## Remove the environment, the caches and the build products
-	rm -rf $(VENV) build dist docs/_build docs/gallery docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(MINIMA) build dist docs/_build docs/gallery docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,6 +4,7 @@ A subclass sets `estimator_class` and `settings`, small ones without dropout.
 """
 
 import pickle
+from operator import methodcaller
 
 import numpy as np
 import pytest
@@ -325,7 +326,7 @@ class WorkflowContract(SeriesWorkflowContract):
         X, y = data
         X = np.nan_to_num(X)
         X[..., -2:] = X[:, :1, -2:]
-        reshape = FunctionTransformer(np.reshape, kw_args={"shape": (-1, *X.shape[1:])})
+        reshape = FunctionTransformer(methodcaller("reshape", -1, *X.shape[1:]))
         model = make_pipeline(reshape, self.make(max_iter=1))
         bagged = BaggingClassifier(model, n_estimators=2, random_state=0)
         flat = X.reshape(len(X), -1)

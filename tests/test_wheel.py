@@ -2,6 +2,8 @@ import os
 import subprocess
 import sys
 import sysconfig
+import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -35,15 +37,34 @@ def _run(*command, **kwargs):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def _check_sdist(folder):
+    """All that pyproject.toml lists is there, and nothing else of the checkout."""
+    (sdist,) = folder.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = [name.split("/", 1)[1] for name in archive.getnames()]
+    with open(ROOT / "pyproject.toml", "rb") as file:
+        build = tomllib.load(file)["tool"]["hatch"]["build"]
+    listed = {path.removeprefix("/") for path in build["targets"]["sdist"]["include"]}
+    # Added by the build backend.
+    added = {".gitignore", "PKG-INFO", "pyproject.toml"}
+    assert {name.split("/")[0] for name in names} == listed | added
+    assert [name for name in names if "__pycache__" in name or name.startswith("docs/_build")] == []
+
+
 @pytest.mark.slow
-def test_wheel_works_away_from_the_checkout(tmp_path):
+def test_sdist_and_its_wheel_work_away_from_the_checkout(tmp_path):
     # Not isolated: the build backend is pinned with everything else and needs no network.
-    build = ("-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"))
+    # Without "--wheel", the wheel is built from the sdist.
+    build = ("-m", "build", "--no-isolation", "--outdir", str(tmp_path / "dist"))
     _run(sys.executable, *build, str(ROOT))
+    _check_sdist(tmp_path / "dist")
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     for name in ("py.typed", "physics/tables.npz", "physics/tables.md"):
         assert f"sklearn_sits/{name}" in names
+    sources = (ROOT / "sklearn_sits").rglob("*")
+    files = [path for path in sources if path.is_file() and "__pycache__" not in path.parts]
+    assert {path.relative_to(ROOT).as_posix() for path in files} <= set(names)
     assert [name for name in names if not name.startswith(("sklearn_sits/", "sklearn_sits-"))] == []
     for name in ("LICENSE", "LICENSE-APACHE.txt"):
         assert any("dist-info/licenses" in n and n.endswith(name) for n in names)

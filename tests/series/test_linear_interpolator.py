@@ -1,4 +1,5 @@
 import pickle
+from operator import methodcaller
 
 import numpy as np
 import pandas as pd
@@ -323,7 +324,7 @@ def test_flat_input_for_2d_meta_estimators(meta):
         y[:5] = -1
     flat = X.reshape(30, -1)
     model = make_pipeline(
-        FunctionTransformer(np.reshape, kw_args={"shape": (-1, *X.shape[1:])}),
+        FunctionTransformer(methodcaller("reshape", -1, *X.shape[1:])),
         LinearInterpolator(dates=[0, 30]),
         RandomForestClassifier(n_estimators=3, random_state=0),
     )

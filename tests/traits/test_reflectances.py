@@ -93,7 +93,7 @@ def change(column, value):
         (table()[:, :2], "X has 2 columns .* expected 5: the bands B4, B8, then sun zenith"),
         (table()[0], "1D array"),
         (table()[None, None], "dim"),
-        (table().astype(str) + "a", "could not convert|numeric"),
+        (np.full((4, 5), "a"), "could not convert|numeric"),
         (csr_array(table()), "[Ss]parse"),
         ([[1.0], [2.0, 3.0]], "inhomogeneous|sequence"),
         (np.ones((2, 3, 5)), "X has 4 columns"),
