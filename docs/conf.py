@@ -43,7 +43,11 @@ numpydoc_show_class_members = False
 _NOT_CHECKED = "ES01 EX01 GL01 GL08 PR04 RT02 RT03 RT04 RT05 SA01 SA04 SS06"
 numpydoc_validation_checks = {"all", *_NOT_CHECKED.split()}
 # Those of the base class, and those of torch.
-numpydoc_validation_exclude = {r"Prosail\.sample_", r"RadiativeTransferModel$", r"TruncatedNormal\."}
+numpydoc_validation_exclude = {
+    r"Prosail\.sample_",
+    r"RadiativeTransferModel$",
+    r"TruncatedNormal\.",
+}
 
 # Inventories are only fetched where there is a network: DOCS_ONLINE=1 make docs.
 intersphinx_mapping = (

@@ -2,6 +2,7 @@
 
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from sklearn_sits.encoders.series_batch import to_batch
@@ -97,7 +98,7 @@ class PackedSeriesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         )
 
     @property
-    def reference_dates_(self):
+    def reference_dates_(self) -> np.ndarray:
         """Reference dates, an ndarray of shape (n_reference_dates,), in days as in X."""
         representation = self._representation
         times = representation.attention.reference_times

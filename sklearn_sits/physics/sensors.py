@@ -102,7 +102,11 @@ class Sensor:
 
     @classmethod
     def from_responses(
-        cls, wavelengths: ArrayLike, responses: ArrayLike, names: Sequence[str], name="custom"
+        cls,
+        wavelengths: ArrayLike,
+        responses: ArrayLike,
+        names: Sequence[str],
+        name: str = "custom",
     ) -> "Sensor":
         """Make a sensor from relative spectral responses on any grid of wavelengths.
 
