@@ -54,7 +54,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     # with more, few labels are learned by heart.
     _min_epochs, _min_steps = 15, 200
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "max_iter": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "learning_rate": [NumberInterval(Real, 0, None, closed="neither")],

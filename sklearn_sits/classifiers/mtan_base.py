@@ -142,7 +142,7 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
     True
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         **TorchClassifier._parameter_constraints,
         **PackedSeriesMixin._parameter_constraints,
         "embedding": [StrOptions({"deep", "linear"})],

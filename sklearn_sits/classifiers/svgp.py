@@ -31,7 +31,7 @@ _N_DISTANCES = 500
 class SVGPHeadMixin:
     """Head of Gaussian processes: its parameters, its start and its latent functions."""
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "n_inducing": [NumberInterval(Integral, 1, None, closed="left")],
         "n_mc_samples": [NumberInterval(Integral, 2, None, closed="left")],
     }

@@ -174,13 +174,13 @@ def make_prosail(
     geometry = model.sample_geometry(n_samples, generator)
     with torch.no_grad():
         X = torch.cat([model(canopy, geometry), geometry], dim=1).numpy()
-        y = [
+        columns = [
             DERIVED_TRAITS[target].compute(model, canopy, geometry)
             if target in DERIVED_TRAITS
             else canopy[:, _NAMES.index(target)]
             for target in targets
         ]
-    y = torch.stack(y, dim=1).numpy()
+    y = torch.stack(columns, dim=1).numpy()
     size = rng.uniform(0, noise, size=(n_samples, 1))
     X[:, :-3] += size * rng.standard_normal((n_samples, X.shape[1] - 3))
     if as_frame:

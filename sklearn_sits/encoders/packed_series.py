@@ -25,7 +25,7 @@ class PackedSeriesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     `_representation`, the fitted module.
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "n_reference_dates": [NumberInterval(Integral, 2, None, closed="left")],
         "n_heads": [NumberInterval(Integral, 1, None, closed="left")],
         "time_embedding_dim": [NumberInterval(Integral, 2, None, closed="left")],

@@ -163,11 +163,10 @@ class BlockKFold(BaseCrossValidator):
                 f"n_splits={self.n_splits} folds need as many blocks, but size={self.size!r} "
                 f"makes {blocks.max() + 1}. The positions span {np.ptp(positions, axis=0)}."
             )
-        options = {"n_splits": self.n_splits, "shuffle": self.shuffle}
-        if self.shuffle:
-            options["random_state"] = self.random_state
-        splitter = StratifiedGroupKFold if _holds_labels(y) else GroupKFold
-        for train, test in splitter(**options).split(np.zeros(len(blocks)), y, blocks):
+        random_state = self.random_state if self.shuffle else None
+        kind = StratifiedGroupKFold if _holds_labels(y) else GroupKFold
+        splitter = kind(self.n_splits, shuffle=self.shuffle, random_state=random_state)
+        for train, test in splitter.split(np.zeros(len(blocks)), y, blocks):
             if self.buffer > 0:
                 distance, _ = cKDTree(positions[test]).query(positions[train])
                 train = train[distance >= self.buffer]

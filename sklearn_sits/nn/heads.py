@@ -124,6 +124,8 @@ class SVGPHead(Head):
         Draws for the predictive probabilities.
     """
 
+    base_draws: Tensor
+
     def __init__(
         self,
         n_features: int,
@@ -140,7 +142,7 @@ class SVGPHead(Head):
         # The same for every series: probabilities depend on nothing else in the batch.
         self.register_buffer("base_draws", torch.zeros(n_predictive, n_classes))
 
-    def reset(
+    def reset(  # type: ignore[override]
         self,
         z: Tensor,
         labels: Tensor,

@@ -65,6 +65,9 @@ class Prospect(nn.Module):
     True
     """
 
+    absorption: Tensor
+    interface: Tensor
+
     def __init__(self, refractive_index: np.ndarray, absorption: np.ndarray) -> None:
         super().__init__()
         outside = _transmissivity(refractive_index, 90.0)

@@ -38,7 +38,7 @@ class BaseVAERegressor(
     outputs.
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "targets": [str, "array-like"],
         "objective": [StrOptions({"hybrid", "self-supervised", "simulations"})],
         "n_hidden": [NumberInterval(Integral, 1, None, closed="left")],
