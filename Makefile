@@ -51,6 +51,7 @@ demo: $(STAMP)  ## Run the examples of land cover and of vegetation traits
 # Up to 20,000 series: without options, benchmarks/scale.py takes 92,000.
 bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of the data
 	$(BIN)/python benchmarks/interpolator.py
+	$(BIN)/python benchmarks/areas.py
 	$(BIN)/python benchmarks/canopy.py --train
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep

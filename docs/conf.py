@@ -84,6 +84,8 @@ html_title = "sklearn_sits"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+# Only `predict`, not the class in front of it, in the narrow contents of a page.
+toc_object_entries_show_parents = "hide"
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,

@@ -14,6 +14,7 @@ import pytest
 import rioxarray  # noqa: F401  (gives Datasets their coordinate reference system)
 import xarray as xr
 import zarr
+from docstrings import public_objects
 from scenes import TOP, compute_reflectance, make_item
 
 from sklearn_sits import MTANEncoder, pack
@@ -23,6 +24,8 @@ from sklearn_sits.datasets import make_prosail, make_sits
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+# Pages that only the site has.
+SITE = {"index.md", "get_started.md", "user_guide.md"}
 BLOCK = re.compile(
     r"^(?:<!-- no-run: (?P<reason>[^\n]+) -->\n)?```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -152,6 +155,11 @@ def _prepare_maps():
     return {"data": data, "crop_map": crop_map, "angles": angles}
 
 
+def _prepare_inspection():
+    cube, _ = _simulated_cube(["B2", "B4", "B8", "B12"], origin="2018-01-01", side=20)
+    return {"cube": cube.compute()}
+
+
 def _prepare_model():
     X, y = _series()
     return {"X": X, "y": y}
@@ -192,6 +200,7 @@ PREPARE = {
     "array": _prepare_array,
     "clusters": _prepare_clusters,
     "few_labels": _prepare_few_labels,
+    "inspection": _prepare_inspection,
     "maps": _prepare_maps,
     "model": _prepare_model,
     "stac": _prepare_stac,
@@ -292,4 +301,14 @@ def test_readme_is_short():
 
 def test_readme_links_to_every_page():
     text = README.read_text("utf-8")
-    assert [page.name for page in PAGES[1:] if f"docs/{page.name}" not in text] == []
+    pages = {page.name for page in PAGES[1:]} - SITE
+    assert [name for name in sorted(pages) if f"docs/{name}" not in text] == []
+
+
+def test_reference_lists_all_public_objects():
+    text = (ROOT / "docs" / "api" / "index.rst").read_text("utf-8")
+    listed = set()
+    for section in text.split(".. currentmodule:: ")[1:]:
+        module = section.partition("\n")[0]
+        listed |= {f"{module}.{name}" for name in re.findall(r"^   (\w+)$", section, re.MULTILINE)}
+    assert listed == set(public_objects())

@@ -29,8 +29,8 @@ class ImportanceDisplay:
         First day of each window and first day after it; None if groups are bands.
     origin : str, date, datetime64 or None, default=None
         Date of day 0. None writes days.
-    score_name : str, default="score"
-        Name of the score in labels.
+    label : str, default="Decrease of score"
+        Label of the importance.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class ImportanceDisplay:
     --------
     >>> from sklearn_sits.displays import ImportanceDisplay
     >>> display = ImportanceDisplay([0.1, 0.3], [0.01, 0.02], band_names=["B4", "B8"]).plot()
-    >>> [bar.get_width() for bar in display.ax_.patches]
+    >>> [float(bar.get_width()) for bar in display.ax_.patches]
     [0.1, 0.3]
     """
 
@@ -57,14 +57,14 @@ class ImportanceDisplay:
         band_names=None,
         window_edges=None,
         origin=None,
-        score_name="score",
+        label="Decrease of score",
     ):
         self.importances_mean = importances_mean
         self.importances_std = importances_std
         self.band_names = band_names
         self.window_edges = window_edges
         self.origin = origin
-        self.score_name = score_name
+        self.label = label
 
     @classmethod
     def from_estimator(cls, estimator, X, y, *, scoring=None, ax=None, **options):
@@ -95,19 +95,22 @@ class ImportanceDisplay:
             If there are several scorers, or an argument is wrong.
         """
         result = permutation_importance(estimator, X, y, scoring=scoring, **options)
-        name = scoring.removeprefix("neg_") if isinstance(scoring, str) else "score"
-        return cls.from_importances(result, score_name=name.replace("_", " "), ax=ax)
+        name = scoring if isinstance(scoring, str) else "score"
+        # The score is the negative of such an error.
+        change = "Increase" if name.startswith("neg_") else "Decrease"
+        label = f"{change} of {name.removeprefix('neg_').replace('_', ' ')}"
+        return cls.from_importances(result, label=label, ax=ax)
 
     @classmethod
-    def from_importances(cls, result, *, score_name="score", ax=None):
+    def from_importances(cls, result, *, label="Decrease of score", ax=None):
         """Draw a result of :func:`sklearn_sits.inspection.permutation_importance`.
 
         Parameters
         ----------
         result : Bunch
             Result of one scorer.
-        score_name : str, default="score"
-            Name of the score in labels.
+        label : str, default="Decrease of score"
+            Label of the importance.
         ax : matplotlib Axes or None, default=None
             Axes to draw on; None makes a new figure.
 
@@ -131,7 +134,7 @@ class ImportanceDisplay:
             band_names=result.band_names,
             window_edges=result.window_edges,
             origin=result.origin,
-            score_name=score_name,
+            label=label,
         ).plot(ax=ax)
 
     def plot(self, ax=None, *, cmap="viridis"):
@@ -150,16 +153,15 @@ class ImportanceDisplay:
         """
         self.figure_, self.ax_ = open_axes(ax)
         self.colorbar_ = None
-        label = f"Decrease of {self.score_name}"
         if self.window_edges is None:
-            self._plot_bands(label)
+            self._plot_bands()
         elif self.band_names is None:
-            self._plot_windows(label)
+            self._plot_windows()
         else:
-            self._plot_table(label, cmap)
+            self._plot_table(cmap)
         return self
 
-    def _plot_bands(self, label):
+    def _plot_bands(self):
         names = list(self.band_names)
         self.ax_.barh(
             np.arange(len(names)), self.importances_mean, xerr=self.importances_std, capsize=3
@@ -167,9 +169,9 @@ class ImportanceDisplay:
         self.ax_.set_yticks(np.arange(len(names)), names)
         self.ax_.invert_yaxis()
         self.ax_.axvline(0, color="black", linewidth=0.8)
-        self.ax_.set(xlabel=label, ylabel="Band")
+        self.ax_.set(xlabel=self.label, ylabel="Band")
 
-    def _plot_windows(self, label):
+    def _plot_windows(self):
         start, stop = to_axis(self.window_edges, self.origin).T
         self.ax_.bar(
             start,
@@ -181,10 +183,10 @@ class ImportanceDisplay:
             edgecolor="white",
         )
         self.ax_.axhline(0, color="black", linewidth=0.8)
-        self.ax_.set(ylabel=label)
+        self.ax_.set(ylabel=self.label)
         show_dates(self.ax_, self.origin)
 
-    def _plot_table(self, label, cmap):
+    def _plot_table(self, cmap):
         edges = to_axis(self.window_edges, self.origin)
         bounds = np.unique(edges)
         names = list(self.band_names)
@@ -197,4 +199,4 @@ class ImportanceDisplay:
         self.ax_.invert_yaxis()
         self.ax_.set(ylabel="Band")
         show_dates(self.ax_, self.origin)
-        self.colorbar_ = self.figure_.colorbar(image, ax=self.ax_, label=label)
+        self.colorbar_ = self.figure_.colorbar(image, ax=self.ax_, label=self.label)

@@ -1,12 +1,11 @@
 """Figure of a map with its legend and a scale bar."""
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
 from sklearn_sits.displays.axes import open_axes
+from sklearn_sits.raster.map_legend import read_legend
 
 __all__ = ["MapDisplay"]
 
@@ -16,7 +15,8 @@ _LONGEST_BAR = 0.3
 # Place of the scale bar below the map, in heights of the map.
 _BAR_AT = -0.03
 _GEOGRAPHIC = ("longitude", "lon")
-_MOST_CLASSES = 40
+# More lines than these do not fit beside a map of the default size.
+_MOST_CLASSES = 20
 
 
 @set_module("sklearn_sits.displays")
@@ -31,8 +31,8 @@ class MapDisplay:
         Map, the first row at the top. NaN is no data.
     extent : tuple of float
         Left, right, bottom and top edge, in the units of the coordinates.
-    classes : dict of number to (str, color) or None, default=None
-        Name and colour of each value of a map of classes.
+    legend : list of (value, name, color), default=()
+        Classes of a map of classes.
     label : str, default=""
         Name and unit of the values of a map of numbers.
     metres_per_unit : float, default=1.0
@@ -56,22 +56,22 @@ class MapDisplay:
     >>> crops = xr.DataArray(
     ...     np.array([[0, 1], [1, 1]]),
     ...     {"y": [30.0, 10.0], "x": [10.0, 30.0]},
-    ...     attrs={"flag_values": [0, 1], "flag_meanings": "maize winter_wheat"},
+    ...     attrs={"flag_values": [0, 1], "class_names": ["maize", "winter wheat"]},
     ... )
     >>> display = MapDisplay.from_data(crops, colors={"winter wheat": "#e6c229"})
     >>> [text.get_text() for text in display.ax_.get_legend().get_texts()]
     ['maize', 'winter wheat']
     """
 
-    def __init__(self, values, extent, *, classes=None, label="", metres_per_unit=1.0):
+    def __init__(self, values, extent, *, legend=(), label="", metres_per_unit=1.0):
         self.values = values
         self.extent = extent
-        self.classes = classes
+        self.legend = legend
         self.label = label
         self.metres_per_unit = metres_per_unit
 
     @classmethod
-    def from_data(cls, raster, *, colors=None, names=None, cmap="viridis", ax=None):
+    def from_data(cls, raster, *, colors=None, cmap="viridis", ax=None):
         """Draw a map.
 
         Parameters
@@ -79,12 +79,11 @@ class MapDisplay:
         raster : xarray.DataArray
             Map of two dimensions with their coordinates, such as that of
             :func:`sklearn_sits.raster.predict_raster`: of classes, if the attribute `flag_values`
-            has their values, otherwise of numbers.
-        colors : dict of str to color or None, default=None
-            Colours of classes by their names. Others get colours of their own.
-        names : sequence of str or None, default=None
-            Names of the classes, in the order of `flag_values`. None takes them from the attribute
-            `flag_meanings`, with spaces in place of underscores.
+            has their values, otherwise of numbers. The attribute `class_names` has their names.
+        colors : mapping of label to str, default=None
+            Colours of classes, such as ``{"wheat": "#e6c229"}``, as in
+            :func:`sklearn_sits.raster.export_geotiff`. The other classes get the same colours as
+            there.
         cmap : str or matplotlib Colormap, default="viridis"
             Colours of numbers.
         ax : matplotlib Axes or None, default=None
@@ -110,12 +109,14 @@ class MapDisplay:
                 f"raster has the dimensions {raster.dims}, expected two of space. Choose a layer, "
                 f"for example raster.isel({raster.dims[0]}=0)."
             )
+        if raster.dims[0] in ("x", *_GEOGRAPHIC):
+            raster = raster.transpose()
         dims = raster.dims
         missing = [dim for dim in dims if dim not in raster.coords or raster.sizes[dim] < 2]
         if missing:
             raise ValueError(f"raster needs at least two coordinates along {missing}.")
         rows, columns = (np.asarray(raster[dim], dtype=np.float64) for dim in dims)
-        values = np.asarray(raster.values, dtype=np.float64)
+        values = np.array(raster.values, dtype=np.float64)
         values[values == raster.attrs.get("_FillValue", np.nan)] = np.nan
         # The first row is the northernmost, and the first column the westernmost.
         values = values[
@@ -127,7 +128,7 @@ class MapDisplay:
         return cls(
             values,
             (*_find_edges(columns), *_find_edges(rows)),
-            classes=_find_classes(raster, names, colors),
+            legend=_find_legend(raster, colors),
             label=_name_values(raster),
             metres_per_unit=metres,
         ).plot(ax=ax, cmap=cmap)
@@ -152,7 +153,7 @@ class MapDisplay:
         if self.metres_per_unit != 1.0:
             # A degree of latitude is longer than one of longitude.
             options["aspect"] = _METRES_PER_DEGREE / self.metres_per_unit
-        if self.classes is None:
+        if not self.legend:
             self.image_ = self.ax_.imshow(self.values, cmap=cmap, **options)
             self.colorbar_ = self.figure_.colorbar(self.image_, ax=self.ax_, label=self.label)
         else:
@@ -165,19 +166,20 @@ class MapDisplay:
     def _plot_classes(self, options):
         colors = import_extra("matplotlib.colors", "plot")
         patches = import_extra("matplotlib.patches", "plot")
-        order = sorted(self.classes)
-        positions = np.searchsorted(order, np.nan_to_num(self.values, nan=order[0]))
-        positions = np.where(np.isnan(self.values), np.nan, positions)
-        shown = [self.classes[value] for value in order]
+        entries = sorted(self.legend)
+        order = [value for value, _, _ in entries]
+        positions = np.searchsorted(order, self.values)
+        known = np.isin(self.values, order)
+        positions = np.where(known, positions, np.nan)
         self.image_ = self.ax_.imshow(
             positions,
-            cmap=colors.ListedColormap([color for _, color in shown]),
+            cmap=colors.ListedColormap([color for _, _, color in entries]),
             vmin=-0.5,
-            vmax=len(shown) - 0.5,
+            vmax=len(entries) - 0.5,
             **options,
         )
-        handles = [patches.Patch(color=color, label=name) for name, color in self.classes.values()]
-        if np.isnan(self.values).any():
+        handles = [patches.Patch(color=color, label=name) for _, name, color in self.legend]
+        if not known.all():
             handles.append(patches.Patch(facecolor="white", edgecolor="0.5", label="no data"))
         self.ax_.legend(
             handles=handles, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0.0,
@@ -218,35 +220,11 @@ def _name_values(raster):
     return f"{name} ({units})" if units else name
 
 
-def _find_classes(raster, names, colors):
-    """Return names and colours by value; None for a map of numbers."""
-    if "flag_values" not in raster.attrs:
-        if colors is not None or names is not None:
-            raise ValueError(
-                "colors and names are those of classes, but raster has no attribute flag_values."
-            )
-        return None
-    values = np.atleast_1d(raster.attrs["flag_values"]).tolist()
-    if names is None:
-        words = str(raster.attrs.get("flag_meanings", "")).split()
-        names = [word.replace("_", " ") for word in words]
-        names = names if len(names) == len(values) else [str(value) for value in values]
-    if len(names) != len(values):
-        raise ValueError(f"names must be those of the {len(values)} classes, got {list(names)}.")
-    if len(values) > _MOST_CLASSES:
+def _find_legend(raster, colors):
+    """Return the legend of a map of classes, empty for one of numbers."""
+    legend = read_legend(raster, colors)
+    if len(legend) > _MOST_CLASSES:
         raise ValueError(
-            f"raster has {len(values)} classes, of which a legend can tell {_MOST_CLASSES} apart."
+            f"raster has {len(legend)} classes, of which a legend can show {_MOST_CLASSES}."
         )
-    colors = {} if colors is None else colors
-    if not isinstance(colors, Mapping):
-        raise TypeError(f"colors must map names of classes to colours, got {colors!r}.")
-    unknown = [name for name in colors if name not in names]
-    if unknown:
-        raise ValueError(f"colors names {unknown}, which are not classes: {list(names)}.")
-    palette = import_extra("matplotlib", "plot").colormaps[
-        "tab10" if len(values) <= 10 else "tab20"
-    ]
-    return {
-        value: (name, colors.get(name, palette(number % palette.N)))
-        for number, (value, name) in enumerate(zip(values, names, strict=True))
-    }
+    return legend

@@ -118,7 +118,7 @@ class SeriesExchange:
         return lines[source]
 
     def _move_bands(self, group, donors):
-        """Put bands of the donor on slots of their dates, or on new ones."""
+        """Put bands of the donor on slots of their dates, or on new ones between them."""
         n, width, n_channels = self._X.shape
         bands = list(group.bands)
         inside = self._find_inside(group.window)
@@ -127,20 +127,26 @@ class SeriesExchange:
         sources = donors[rows]
         wanted = rows * self._n_keys + self._key[sources, slots]
         place = np.searchsorted(self._keys, wanted)
-        place[place == len(self._keys)] = 0
-        known = self._keys[place] == wanted
+        new = np.append(self._keys, -1)[place] != wanted
+        # Number of own slots before each one received, and of new slots before each own one.
         target = place - self._first_key[rows]
-        new = ~known
-        n_new = np.bincount(rows[new], minlength=n)
-        rank = np.arange(np.count_nonzero(new)) - (n_new.cumsum() - n_new)[rows[new]]
-        target[new] = self._length[rows[new]] + rank
-        moved = np.full((n, int((self._length + n_new).max()), n_channels), np.nan, self._X.dtype)
-        common = min(width, moved.shape[1])
-        moved[:, :common] = self._X[:, :common]
-        for band in bands:
-            moved[:, :common, band][inside[:, :common]] = np.nan
-            moved[rows, target, band] = self._X[sources, slots, band]
+        n_new = np.bincount(rows[new] * (width + 1) + target[new], minlength=n * (width + 1))
+        n_new = n_new.reshape(n, width + 1)
+        shift = n_new.cumsum(axis=1)[:, :width]
+        rank = np.arange(np.count_nonzero(new))
+        starts = n_new.sum(axis=1).cumsum() - n_new.sum(axis=1)
+        target[~new] += shift[rows[~new], target[~new]]
+        target[new] += rank - starts[rows[new]]
+
+        length = int((self._length + n_new.sum(axis=1)).max())
+        moved = np.full((n, length, n_channels), np.nan, self._X.dtype)
+        own_rows, own = np.nonzero(~np.isnan(self._X[..., 0]))
+        lines = self._X[own_rows, own]
+        lines[np.ix_(inside[own_rows, own], bands)] = np.nan
+        moved[own_rows, own + shift[own_rows, own]] = lines
         moved[rows, target, 0] = self._X[sources, slots, 0]
+        for band in bands:
+            moved[rows, target, band] = self._X[sources, slots, band]
         return moved
 
     def _key_dates(self):

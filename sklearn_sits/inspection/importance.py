@@ -162,7 +162,7 @@ def permutation_importance(
     ...     model, X[200:], y[200:], by="dates", windows=90, origin="1970-01-01", random_state=0
     ... )
     >>> result.importances_mean.shape
-    (5,)
+    (4,)
     >>> str(result.window_names[0])
     '2018-01-01 to 2018-03-31'
     """

@@ -143,7 +143,8 @@ def area_estimates(
 
     Standard errors are themselves uncertain if a stratum has few samples: take at least 50 in
     each. An error found in a single sample of a large stratum stands for a large area, so the
-    interval of a small class depends on few samples.
+    interval of a small class depends on few samples. If no sample of a class is wrong, the
+    standard error of its area is 0: the sample was too small to find the errors of the map.
 
     References
     ----------
@@ -237,10 +238,10 @@ def _tabulate(classes, design, quantile, *, area, users, producers, overall, con
 def _accuracies(design, quantile, y, x):
     ratio, std_error = design.ratio(y, x)
     ratio = np.clip(ratio, 0, 1)  # a sum of weights may exceed another by rounding
-    # Without errors in the sample, the plain number of samples limits the knowledge.
-    varies = std_error > 1e-9
+    # If all samples agree, the plain number of samples limits the knowledge.
+    spread = ratio * (1 - ratio)
     with np.errstate(divide="ignore", invalid="ignore"):
-        n = np.where(varies, ratio * (1 - ratio) / std_error**2, x.sum(axis=0))
+        n = np.where(spread > 1e-12, spread / std_error**2, x.sum(axis=0))
     return np.transpose([ratio, std_error, *wilson_interval(ratio, n, quantile)])
 
 

@@ -34,7 +34,9 @@ def check_labels(labels, name):
     labels = column_or_1d(np.asarray(labels))
     if not len(labels):
         raise ValueError(f"{name} is empty.")
-    missing = np.array([_is_missing(label) for label in labels])
+    missing = np.zeros(len(labels), dtype=bool)
+    if labels.dtype.kind not in "biuUS":
+        missing = np.array([_is_missing(label) for label in labels])
     if missing.any():
         raise ValueError(
             f"{name} has {missing.sum()} missing values, the first at position "

@@ -13,9 +13,6 @@ from sklearn_sits._typing import RandomState
 
 __all__ = ["select_to_label"]
 
-# Candidates that are clustered for each series to select.
-_CANDIDATES = 10
-
 
 @set_module("sklearn_sits.model_selection")
 def select_to_label(
@@ -27,10 +24,10 @@ def select_to_label(
 ) -> np.ndarray:
     """Select the next series to label: uncertain ones that differ from each other.
 
-    The most uncertain series are often neighbours with the same doubt, and one label would settle
-    all of them. Therefore the ten times `n_series` series with the largest entropy are clustered
-    by their features, weighted by their entropy, and the series nearest to the centre of each
-    cluster is selected [1]_.
+    The most uncertain series are often alike, and one label would settle all of them. Therefore
+    the candidates are clustered by their features, with their entropy as weights, and the series
+    nearest to the centre of each cluster is selected. This is the method of [1]_ without its
+    first step, which leaves out all but the most uncertain series.
 
     Parameters
     ----------
@@ -90,10 +87,8 @@ def select_to_label(
         raise ValueError(f"n_series={n_series} must be 1 to {len(proba)}, the candidates.")
 
     uncertainty = entropy(proba, axis=1)
-    likely = np.argsort(-uncertainty, kind="stable")[: _CANDIDATES * n_series]
-    nearest = _nearest_to_centres(features[likely], uncertainty[likely], n_series, random_state)
-    # Rows of `likely` are in the order of their entropy.
-    return likely[np.sort(nearest)]
+    selected = _nearest_to_centres(features, uncertainty, n_series, random_state)
+    return selected[np.argsort(-uncertainty[selected], kind="stable")]
 
 
 def _nearest_to_centres(features, weights, n_clusters, random_state):

@@ -376,7 +376,7 @@ class TruncatedNormal(Distribution):
 
         Returns
         -------
-        samples : tensor of shape (*sample_shape, *batch_shape)
+        samples : tensor of shape sample_shape + batch_shape
             Values in [low, high].
         """
         shape = self._extended_shape(torch.Size(sample_shape))
@@ -398,7 +398,7 @@ class TruncatedNormal(Distribution):
 
         Returns
         -------
-        samples : tensor of shape (*sample_shape, *batch_shape)
+        samples : tensor of shape sample_shape + batch_shape
             Values in [low, high].
         """
         with torch.no_grad():

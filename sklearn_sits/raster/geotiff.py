@@ -17,6 +17,9 @@ __all__ = ["check_geotiff", "export_geotiff"]
 
 # Attributes that a GeoTIFF holds elsewhere than in its tags.
 _NOT_TAGS = ("_FillValue", "crs", "grid_mapping", "units")
+# A colour table has an entry for each value, and viewers list all of them: those of uint16 are
+# too many.
+_LARGEST_COLOR = 255
 
 
 @set_module("sklearn_sits.raster")
@@ -60,9 +63,9 @@ def export_geotiff(source, path, *, crs=None, colors=None, stac=False, overwrite
     Notes
     -----
     GDAL holds the whole map in memory while it computes the overviews. Pixels without a
-    prediction are nodata, which is never the value of a class. A map of classes is written as
-    uint8 or uint16 if its labels allow it, because a colour table needs one of these types. The
-    names of the classes are in a second file, `path` + ".aux.xml", where GDAL and QGIS find them.
+    prediction are nodata, which is never the value of a class. A map of classes from 0 to 255 is
+    written as uint8, the type of files with a colour table. The names and colours of classes are
+    also in a second file, `path` + ".aux.xml", where GDAL and QGIS find them.
 
     Examples
     --------
@@ -184,7 +187,7 @@ def _write(raster, path, legend):
     }
     with rasterio.open(path, "w", **profile) as file:
         for i, band in enumerate(bands, start=1):
-            file.write(_convert(band.values, dtype, nodata, raster.attrs.get("_FillValue")), i)
+            file.write(_convert(band.values, dtype, _find_fill(raster), nodata), i)
             file.set_band_description(i, _describe(raster, band))
         file.units = [_find_unit(raster, band) for band in bands]
         file.update_tags(
@@ -194,32 +197,34 @@ def _write(raster, path, legend):
                 if name not in _NOT_TAGS
             }
         )
-        if legend and dtype in ("uint8", "uint16"):
+        if legend and dtype == "uint8":
             file.write_colormap(1, {entry.value: entry.rgb for entry in legend})
+
+
+def _find_fill(raster):
+    """Return the value of pixels without a prediction, None if there is none."""
+    fill = raster.attrs.get("_FillValue", np.nan if raster.dtype.kind == "f" else None)
+    return None if fill is None else np.asarray(fill).item()
 
 
 def _choose_type(raster, legend):
     """Return the type and nodata of the file: those of the map, unless colours need another."""
-    fill = raster.attrs.get("_FillValue", np.nan if raster.dtype.kind == "f" else None)
-    nodata = None if fill is None else np.asarray(fill).item()
+    nodata = _find_fill(raster)
     values = [entry.value for entry in legend]
-    # A colour table has entries for the values of these types only.
-    for dtype in ("uint8", "uint16") if values and min(values) >= 0 else ():
-        largest = np.iinfo(dtype).max
-        if max(values) <= largest:
-            if nodata is None or (0 <= nodata <= largest and nodata not in values):
-                return dtype, nodata
-            if largest not in values:
-                return dtype, largest
+    if not values or min(values) < 0 or max(values) > _LARGEST_COLOR:
+        return str(raster.dtype), nodata
+    if nodata is None or (0 <= nodata <= _LARGEST_COLOR):
+        return "uint8", nodata
+    if _LARGEST_COLOR not in values:
+        return "uint8", _LARGEST_COLOR
     return str(raster.dtype), nodata
 
 
-def _convert(values, dtype, nodata, fill):
+def _convert(values, dtype, fill, nodata):
     if values.dtype == dtype:
         return values
-    if fill is None:
-        return values.astype(dtype)
-    return np.where(values == fill, nodata, values).astype(dtype)
+    missing = np.isnan(values) if fill != fill else values == fill
+    return np.where(missing, 0 if nodata is None else nodata, values).astype(dtype)
 
 
 def _choose_resampling(raster, legend):

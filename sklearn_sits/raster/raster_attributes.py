@@ -13,8 +13,8 @@ _COLUMNS = [
     ("Blue", 0, 8),
     ("Alpha", 0, 9),
 ]
-# More names than this are kept in the table only, because the list has an entry per value.
-_MOST_CATEGORIES = 65536
+# The list of names has an entry per value, those of a colour table.
+_MOST_CATEGORIES = 256
 
 
 def write_raster_attributes(path, legend):

@@ -41,7 +41,7 @@ def test_dates(fitted):
         *fitted, by="dates", windows=MONTHS, scoring="neg_log_loss", n_repeats=2, random_state=0
     )
     assert_readable(display.figure_)
-    assert display.ax_.get_ylabel() == "Decrease of log loss"
+    assert display.ax_.get_ylabel() == "Increase of log loss"
     bars = display.ax_.patches
     assert len(bars) == 12
     # Bars are as wide as their months.

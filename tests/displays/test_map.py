@@ -6,6 +6,7 @@ from figures import assert_readable, count_color, find_texts
 from matplotlib.colors import to_hex
 
 from sklearn_sits.displays import MapDisplay
+from sklearn_sits.raster.map_legend import read_legend
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def crops():
         {"y": 5e6 - 10.0 * np.arange(20), "x": 4e5 + 10.0 * np.arange(30)},
         attrs={
             "flag_values": [10, 11, 12],
-            "flag_meanings": "winter_wheat maize meadow",
+            "class_names": ["winter wheat", "maize", "meadow"],
             "_FillValue": 255,
         },
     )
@@ -32,6 +33,8 @@ def test_legend_and_colours(crops):
     colors = [to_hex(patch.get_facecolor()) for patch in legend.get_patches()]
     assert colors[0] == "#e6c229"
     assert len(set(colors)) == 4
+    # Those of a GeoTIFF of the same map.
+    assert colors[:3] == [entry.color for entry in read_legend(crops, {"winter wheat": "#e6c229"})]
     # Colours of the legend are those of the map: each class has a third of the rows.
     box = display.ax_.get_window_extent()
     for color, rows in zip(colors, (7 - 16 / 30, 7, 6), strict=False):
@@ -44,6 +47,14 @@ def test_legend_stays_beside_the_map(crops):
     display.figure_.draw_without_rendering()
     legend = display.ax_.get_legend().get_window_extent()
     assert legend.x0 >= display.ax_.get_window_extent().x1
+
+
+def test_the_map_is_not_changed(crops):
+    before = crops.astype(float)
+    before.attrs = crops.attrs
+    display = MapDisplay.from_data(before)
+    np.testing.assert_array_equal(before, crops)
+    np.testing.assert_array_equal(np.isnan(display.values), crops == 255)
 
 
 def test_scale_bar(crops):
@@ -76,6 +87,7 @@ def test_north_is_up(crops):
     flipped = MapDisplay.from_data(crops[::-1, ::-1])
     np.testing.assert_array_equal(flipped.values, display.values)
     assert flipped.extent == display.extent
+    np.testing.assert_array_equal(MapDisplay.from_data(crops.T).values, display.values)
 
 
 def test_numbers(crops):
@@ -90,14 +102,14 @@ def test_numbers(crops):
 
 
 def test_own_axes_and_many_classes():
-    names = [f"class number {i}" for i in range(15)]
+    names = [f"class number {i}" for i in range(20)]
     raster = xr.DataArray(
-        np.arange(225).reshape(15, 15) % 15,
+        np.arange(225).reshape(15, 15) % 20,
         {"y": 1000.0 * np.arange(15), "x": 1000.0 * np.arange(15)},
-        attrs={"flag_values": np.arange(15)},
+        attrs={"flag_values": np.arange(20), "class_names": names},
     )
     figure, ax = plt.subplots(layout="constrained")
-    display = MapDisplay.from_data(raster, names=names, ax=ax)
+    display = MapDisplay.from_data(raster, ax=ax)
     assert display.ax_ is ax
     assert_readable(figure)
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
@@ -111,12 +123,12 @@ def test_wrong_arguments(crops):
         MapDisplay.from_data(crops.expand_dims(time=2))
     with pytest.raises(ValueError, match=r"at least two coordinates along \['y'\]"):
         MapDisplay.from_data(crops.drop_vars("y"))
-    with pytest.raises(ValueError, match=r"colors names \['oak'\], which are not classes"):
-        MapDisplay.from_data(crops, colors={"oak": "green"})
-    with pytest.raises(TypeError, match="colors must map names"):
+    with pytest.raises(ValueError, match=r"colors names \['oak'\], but the classes"):
+        MapDisplay.from_data(crops, colors={"oak": "#00ff00"})
+    with pytest.raises(TypeError, match="colors must be a mapping"):
         MapDisplay.from_data(crops, colors=["green"])
-    with pytest.raises(ValueError, match="names must be those of the 3 classes"):
-        MapDisplay.from_data(crops, names=["wheat"])
+    with pytest.raises(ValueError, match="has 21 classes, of which a legend can show 20"):
+        MapDisplay.from_data(crops.assign_attrs(flag_values=np.arange(21)))
     crops.attrs.clear()
-    with pytest.raises(ValueError, match="no attribute flag_values"):
-        MapDisplay.from_data(crops, colors={"maize": "green"})
+    with pytest.raises(ValueError, match="no flag_values"):
+        MapDisplay.from_data(crops, colors={"maize": "#00ff00"})

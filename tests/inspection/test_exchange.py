@@ -64,7 +64,7 @@ def test_acquisitions_of_the_same_date_are_one_slot():
     nan = np.nan
     expected = [
         [[5, nan, 0.2], [9, 0.5, 0.4], [12, 0.7, nan]],
-        [[9, 0.3, 0.6], [12, nan, 0.8], [5, 0.1, nan]],
+        [[5, 0.1, nan], [9, 0.3, 0.6], [12, nan, 0.8]],
     ]
     np.testing.assert_array_equal(moved, expected)
 

@@ -212,7 +212,7 @@ def test_exchanged_series_give_no_warnings():
 
 def test_time_is_at_most_twice_that_of_the_predictions():
     X, y = make_informative(5, 1000, n_channels=10)
-    model = MTANMLPClassifier(n_members=1, max_iter=1, random_state=0).fit(X[:300], y[:300])
+    model = MTANMLPClassifier(max_iter=1, random_state=0).fit(X[:300], y[:300])
     model.score(X, y)
 
     def measure(function, repeats):

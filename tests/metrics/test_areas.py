@@ -140,10 +140,11 @@ def test_strata_that_are_the_classes_change_nothing(olofsson):
 
 
 def test_a_census_has_no_error():
-    y = np.repeat([1, 2], [3, 4])
-    estimates = area_estimates(y, y, {1: 6.0, 2: 8.0}, pixel_area=2.0)
-    assert estimates.area["estimate"].tolist() == [6, 8]
-    assert estimates.area["std_error"].tolist() == [0, 0]
+    y_map, y_reference = np.repeat([1, 2], [3, 4]), np.array([1, 1, 2, 2, 2, 2, 2])
+    estimates = area_estimates(y_reference, y_map, {1: 6.0, 2: 8.0}, pixel_area=2.0)
+    np.testing.assert_allclose(estimates.area["estimate"], [4, 10])
+    np.testing.assert_allclose(estimates.area["std_error"], 0, atol=1e-12)
+    np.testing.assert_allclose(estimates.users_accuracy.loc[1], [2 / 3, 0, 2 / 3, 2 / 3], atol=1e-9)
 
 
 def test_intervals_stay_possible_and_keep_a_width():

@@ -13,7 +13,7 @@ def candidates():
     features = np.repeat(centres, [10, 10, 10, 10], axis=0) + rng.normal(0, 0.1, (40, 2))
     share = np.concatenate([rng.uniform(0.48, 0.5, 10), rng.uniform(0.4, 0.45, 30)])
     features = np.concatenate([features, rng.uniform(0, 10, (200, 2))])
-    share = np.concatenate([share, rng.uniform(0, 0.05, 200)])
+    share = np.concatenate([share, rng.uniform(0, 1e-4, 200)])
     return np.stack([share, 1 - share], axis=1), features
 
 

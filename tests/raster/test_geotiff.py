@@ -95,18 +95,28 @@ def test_colors_and_names(labels, tmp_path):
     assert rows[1] == ["1", "winter wheat", "230", "194", "41", "255"]
 
 
+def test_classes_in_floating_point(labels, tmp_path):
+    """NaN is nodata, and so is nothing else."""
+    floating = labels.where(labels != 255).astype(np.float32).assign_attrs(labels.attrs)
+    del floating.attrs["_FillValue"]
+    export_geotiff(floating, tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert (file.dtypes, file.nodata) == (("uint8",), 255)
+        np.testing.assert_array_equal(file.read(1), labels)
+
+
 @pytest.mark.parametrize(
     ("values", "dtype", "nodata"),
     [
         ([0, 10, 20], "uint8", 255),
-        ([0, 10, 255], "uint16", 65535),
-        ([111, 112, 1000], "uint16", 65535),
+        ([0, 10, 254], "uint8", 255),
+        ([0, 10, 255], "int16", -32768),
+        ([111, 112, 1000], "int16", -32768),
         ([-1, 0, 1], "int16", -32768),
-        ([0, 1, 65535], "int32", -32768),
     ],
 )
 def test_type_holds_colours(values, dtype, nodata, tmp_path):
-    values = np.array(values, dtype="int32" if max(values) > 32767 else "int16")
+    values = np.array(values, dtype="int16")
     grid = np.resize(values, (20, 30))
     grid[0, 0] = -32768
     attrs = {"_FillValue": values.dtype.type(-32768), "flag_values": values, "crs": "EPSG:32631"}
@@ -115,6 +125,8 @@ def test_type_holds_colours(values, dtype, nodata, tmp_path):
         found = file.read(1)
         assert (file.dtypes[0], file.nodata, found[0, 0]) == (dtype, nodata, nodata)
         np.testing.assert_array_equal(found.flat[1:], grid.flat[1:])
+        has_table = file.colorinterp[0] == rasterio.enums.ColorInterp.palette
+        assert has_table == (dtype == "uint8")
     _, rows = read_categories(tmp_path / "map.tif")
     assert [int(row[0]) for row in rows] == values.tolist()
 
