@@ -1,7 +1,7 @@
 """Types that many signatures share, and decorators that keep the types of what they decorate."""
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,11 @@ RandomState = int | np.random.RandomState | None
 
 # scikit-learn has no types: a type checker would forget the signature of what it decorates.
 if TYPE_CHECKING:
+    import xarray as xr
+
+    CubeT = TypeVar("CubeT", xr.DataArray, xr.Dataset)
+    Cube = xr.DataArray | xr.Dataset
+    Layers = str | Cube | Sequence[str | Cube]
 
     def fit_context(*, prefer_skip_nested_validation: bool) -> Callable[[_F], _F]: ...
 

@@ -1,7 +1,6 @@
 import ast
 import inspect
 import re
-import typing
 
 import pytest
 from docstrings import (
@@ -51,4 +50,5 @@ def test_choices_are_those_of_the_documentation(obj):
     for name, parameter in parameters(obj).items():
         choices = re.match(r"{\".*}", documented.get(name, ("", ""))[0])
         if choices:
-            assert set(typing.get_args(parameter.annotation)) == ast.literal_eval(choices[0]), name
+            found = re.findall(r"""["'](.+?)["']""", str(parameter.annotation))
+            assert set(found) == ast.literal_eval(choices[0]), name

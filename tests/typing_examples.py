@@ -1,9 +1,13 @@
 """Code of users that mypy checks and nobody runs: the hints of the public functions and classes."""
 
+import warnings
+from pathlib import Path
 from typing import assert_type
 
 import numpy as np
 import torch
+import xarray as xr
+from matplotlib.axes import Axes
 from sklearn.frozen import FrozenEstimator
 from torch import Tensor
 
@@ -24,6 +28,17 @@ from sklearn_sits import (
 )
 from sklearn_sits.classifiers import BaseMTANClassifier
 from sklearn_sits.datasets import load_romania, make_phenology, make_prosail, make_sits
+from sklearn_sits.displays import (
+    AttentionDisplay,
+    ImportanceDisplay,
+    InterpolationDisplay,
+    MapDisplay,
+    ReliabilityDisplay,
+    SeriesDisplay,
+    TraitSeriesDisplay,
+)
+from sklearn_sits.exceptions import DataQualityWarning
+from sklearn_sits.inspection import attention_weights, permutation_importance
 from sklearn_sits.metrics import (
     AreaEstimates,
     accuracy_report,
@@ -54,6 +69,20 @@ from sklearn_sits.physics import (
     sample_geometry,
     sample_variables,
     sun_angles,
+)
+from sklearn_sits.raster import (
+    decode_stac,
+    export_geotiff,
+    map_uncertainty,
+    open_map,
+    pack_cube,
+    predict_raster,
+    read_stac_angles,
+    read_stac_scale,
+    sample_cube,
+    sample_labels,
+    write_map,
+    write_vrt,
 )
 
 
@@ -222,6 +251,47 @@ def validation(X: np.ndarray, y: np.ndarray) -> None:
     assert_type(select_to_label(model.predict_proba(X), 10, random_state=0), np.ndarray)
     find_duplicates(X, y=y).head()
     suspicious_labels(model, X, y, groups=blocks, cv=BlockKFold(20_000)).sort_index()
+
+
+def maps(cube: xr.Dataset, one: xr.DataArray, items: list, model: MTANSVGPClassifier) -> None:
+    assert_type(pack_cube(cube, bands=["red"], static="dem", origin="2024-01-01"), np.ndarray)
+    assert_type(sample_cube(cube, [[1.0, 2.0]], crs="EPSG:4326"), np.ndarray)
+    X, y = sample_labels(cube, one, n_per_class=100, static=[one, "dem"])
+    assert_type(y, np.ndarray)
+    decoded = decode_stac(cube, items, ["red"])
+    assert_type(decoded, xr.Dataset)
+    assert_type(decode_stac(one, iter(items), ["red"], scale=1e-4), xr.DataArray)
+    assert_type(read_stac_angles(items, cube), xr.Dataset)
+    assert_type(read_stac_scale(items, ("red", "nir")), xr.Dataset)
+    raster = predict_raster(model, cube, method="predict_proba", valid=one)
+    assert_type(write_map(raster, Path("map.zarr"), colors={"crop": "#ffff00"}), xr.DataArray)
+    assert_type(map_uncertainty(raster), xr.Dataset)
+    export_geotiff(open_map("map.zarr"), "map.tif", crs=32631)
+    write_vrt([Path("a.tif"), Path("b.tif")], "map.vrt")
+    assert_type(MapDisplay.from_data(one, cmap="magma"), MapDisplay)
+
+
+def inspection(model: MTANSVGPClassifier, X: np.ndarray, y: np.ndarray, ax: Axes) -> None:
+    attention_weights(model, X, channel=2).weights.mean()
+    bands = {"red": 1, "position": [-2, -1]}
+    result = permutation_importance(model, X, y, by="both", bands=bands, windows=[0, 180, 365])
+    assert_type(ImportanceDisplay.from_importances(result).plot(cmap="magma"), ImportanceDisplay)
+    assert_type(ImportanceDisplay.from_estimator(model, X, y, n_repeats=2), ImportanceDisplay)
+    assert_type(AttentionDisplay.from_estimator(model, X[0], ax=ax), AttentionDisplay)
+    assert_type(InterpolationDisplay.from_estimator(model, X[0]).plot(), InterpolationDisplay)
+    display = ReliabilityDisplay.from_estimator(model, X, y, n_bins=5)
+    assert_type(display, ReliabilityDisplay)
+    display.ax_.set_title("reliability")
+    ReliabilityDisplay.from_predictions(y, model.predict_proba(X), pos_label="crop")
+    assert_type(SeriesDisplay.from_data(X, y, origin=np.datetime64("2024-01-01")), SeriesDisplay)
+    traits = TraitSeriesDisplay.from_estimator(
+        load_prosail_vae(time_scale=30.0), X[0], phenology=PhenologyVAERegressor(), index=X[0]
+    )
+    assert_type(traits, TraitSeriesDisplay)
+
+
+def warned() -> None:
+    warnings.simplefilter("error", DataQualityWarning)
 
 
 def version() -> str:
