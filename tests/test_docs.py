@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -312,3 +313,9 @@ def test_reference_lists_all_public_objects():
         module = section.partition("\n")[0]
         listed |= {f"{module}.{name}" for name in re.findall(r"^   (\w+)$", section, re.MULTILINE)}
     assert listed == set(public_objects())
+
+
+def test_table_of_capabilities():
+    """`python docs/capabilities.py` prints it anew."""
+    table = runpy.run_path(ROOT / "docs" / "capabilities.py")["make_table"]()
+    assert table in (ROOT / "docs" / "choosing.md").read_text("utf-8")
