@@ -161,6 +161,7 @@ def traits() -> None:
     model = ProsailVAERegressor(["LAI", "Cab"], sensor="Sentinel-2B", bands=("B4", "B8"))
     assert_type(model.fit(X), ProsailVAERegressor)
     assert_type(model.calibrate(X, y), ProsailVAERegressor)
+    ProsailVAERegressor(objective="simulations").fit(None)
     model.predict(X).shape[0]
     assert_type(model.predict(X), np.ndarray)
     mean, std = model.predict(frame, return_std=True)

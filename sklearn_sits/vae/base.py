@@ -112,7 +112,7 @@ class BaseVAERegressor(
         return TrainingSettings(**{name: parameters[name] for name in TrainingSettings._fields})
 
     @fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: ArrayLike, y: ArrayLike | None = None) -> Self:
+    def fit(self, X: ArrayLike | None, y: ArrayLike | None = None) -> Self:
         """Fit the encoder.
 
         Parameters
