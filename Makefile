@@ -29,9 +29,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 install: $(STAMP)  ## Make or update the virtual environment
 
-lint: $(STAMP)  ## Check style, formatting and the import contracts
+lint: $(STAMP)  ## Check style, formatting, types and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
 # One torch thread a worker (tests/conftest.py), so workers share the cores without contention.
@@ -82,5 +83,6 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/few_labels.py $(if $(DATA),--data "$(DATA)")
 
 clean:  ## Remove the environment, the caches and the build products
-	rm -rf $(VENV) $(MINIMA) build dist docs/_build docs/gallery docs/api/generated .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(MINIMA) build dist docs/_build docs/gallery docs/api/generated
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

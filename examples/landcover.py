@@ -17,6 +17,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.colors import ListedColormap
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
 from nrt import data
 from sklearn.base import clone
@@ -125,7 +126,8 @@ print(f"  all others                         {np.mean((predicted != y)[~unsure])
 
 colours = ListedColormap(["#e6c229", "#7fb069", "#1b4332"])
 side = 20 * n_columns  # metres
-figure, axes = plt.subplots(1, 3, figsize=(13, 5), sharey=True, layout="constrained")
+layout = ConstrainedLayoutEngine(w_pad=0.12)
+figure, axes = plt.subplots(1, 3, figsize=(13, 5), sharey=True, layout=layout)
 options = {"extent": (0, side, 0, side), "interpolation": "nearest", "aspect": "equal"}
 for axis, label in zip(axes, [y, predicted], strict=False):
     axis.imshow(label.reshape(romania.shape), cmap=colours, vmin=0, vmax=2, **options)
@@ -138,7 +140,6 @@ for axis in axes:
     axis.set(xlabel="Easting from the south-west corner (m)", xticks=ticks, yticks=ticks)
     axis.grid(color="white", linewidth=0.4, alpha=0.6)
 axes[0].set_ylabel("Northing (m)")
-figure.get_layout_engine().set(w_pad=0.12)
 handles = [Patch(color=colours(i), label=name) for i, name in enumerate(class_names)]
 figure.legend(handles=handles, title="Tree cover", ncols=3, loc="outside lower center")
 figure.colorbar(image, ax=axes[2], label="Entropy of the probabilities (bits)", shrink=0.8)

@@ -46,7 +46,7 @@ column, row = (
 )
 cover = romania.target.reshape(romania.shape)[row, column]
 labels = np.digitize(cover, [60, 80])
-blocks = make_blocks(*positions.T, 200)
+blocks = make_blocks(positions[:, 0], positions[:, 1], 200)
 is_test = np.isin(blocks, np.random.default_rng(0).permutation(np.unique(blocks))[:10])
 candidates, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
 print(f"{len(candidates)} candidates, {len(test)} test series in blocks of their own")
@@ -75,7 +75,7 @@ def fit(labelled, seed):
     return model, model.score(series[test], labels[test])
 
 
-scores = {"random": [], "chosen": []}
+scores: dict[str, list] = {"random": [], "chosen": []}
 for seed in range(2):
     rng = np.random.default_rng(seed)
     start = rng.choice(candidates, 20, replace=False)

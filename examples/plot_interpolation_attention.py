@@ -48,11 +48,11 @@ print(f"observations in a mean: {effective.min():.1f} to {effective.max():.1f}")
 # Each row of the table is a reference date. Where observations are dense, it takes the nearest
 # ones; in the gap, the weight goes to both sides of it. The interpolation below is their mean in
 # the near infrared (B8). The members disagree where nothing was observed.
-options = {"origin": "1970-01-01"}
+origin = "1970-01-01"
 figure, axes = plt.subplots(2, 1, figsize=(8, 9), layout="constrained", height_ratios=[1.3, 1])
-AttentionDisplay.from_estimator(model, series, ax=axes[0], **options)
+AttentionDisplay.from_estimator(model, series, origin=origin, ax=axes[0])
 InterpolationDisplay.from_estimator(
-    model, series, channel=7, name="Reflectance in B8", ax=axes[1], **options
+    model, series, channel=7, name="Reflectance in B8", origin=origin, ax=axes[1]
 )
 if __name__ == "__main__":
     path = sys.argv[1] if len(sys.argv) > 1 else "interpolation_attention.png"

@@ -11,6 +11,7 @@ simulated; with ``--data FOLDER`` they are real fields in France.
 import argparse
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +38,11 @@ torch.set_num_threads(1)
 # turns: optical bands on even slots, radar on odd ones.
 def simulate(n_series=400, n_dates=60, n_classes=6):
     """Return packed series of 4 optical bands and 2 of radar, labels and blocks of 20 km."""
-    options = {"n_orbits": 1, "aligned": True, "random_state": 0}
-    X, y = make_sits(n_series, n_dates, 4, n_classes, cloud_cover=0.8, **options)
-    clear, _ = make_sits(n_series, n_dates, 4, n_classes, cloud_cover=0.0, **options)
+    make = partial(
+        make_sits, n_series, n_dates, 4, n_classes, n_orbits=1, aligned=True, random_state=0
+    )
+    X, y = make(cloud_cover=0.8)
+    clear, _ = make(cloud_cover=0.0)
     rng = np.random.default_rng(0)
     red, infrared = clear[..., 2], clear[..., 3]
     vegetation = (infrared - red) / (infrared + red)

@@ -91,11 +91,11 @@ for season, (first, last) in SEASONS.items():
 
 figure = plt.figure(figsize=(12, 9), layout="constrained")
 grid = figure.add_gridspec(3, 4, height_ratios=[1, 1, 0.9])
-options = {"interpolation": "nearest", "cmap": "YlGn", "vmin": 0, "vmax": 8}
 for row, name in enumerate(models):
     for column, (season, date) in enumerate(chosen.items()):
         axis = figure.add_subplot(grid[row, column], xticks=[], yticks=[])
-        image = axis.imshow(lai[name][:, date].reshape(romania.shape), **options)
+        values = lai[name][:, date].reshape(romania.shape)
+        image = axis.imshow(values, interpolation="nearest", cmap="YlGn", vmin=0, vmax=8)
         axis.set_title(f"{season}, {romania.dates[date]}")
         if column == 0:
             axis.set_ylabel(name)
@@ -131,13 +131,12 @@ print(f"\nMaps and series written to {path}")
 # are layers with dates. With the metadata of the scenes, they could also differ between pixels.
 with data.romania_20m() as cube:
     cube = cube.sel(time="2018").load().chunk(x=25, y=25)
-layers = {
-    "sun_zenith": sun_zenith,
-    "view_zenith": VIEW_ZENITH,
-    "relative_azimuth": RELATIVE_AZIMUTH,
-}
 layers = xr.Dataset(
-    {name: ("time", np.broadcast_to(layer, len(cube.time))) for name, layer in layers.items()}
+    {
+        "sun_zenith": ("time", sun_zenith),
+        "view_zenith": ("time", np.full(len(cube.time), VIEW_ZENITH)),
+        "relative_azimuth": ("time", np.full(len(cube.time), RELATIVE_AZIMUTH)),
+    }
 )
 raster = predict_raster(
     models[name],

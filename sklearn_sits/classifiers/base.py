@@ -3,10 +3,12 @@
 from abc import ABCMeta, abstractmethod
 from numbers import Integral, Real
 from types import SimpleNamespace
+from typing import Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import StratifiedShuffleSplit
 from sklearn.utils import check_random_state, column_or_1d, compute_class_weight
 from sklearn.utils._param_validation import StrOptions
@@ -18,7 +20,9 @@ from sklearn.utils.validation import (
     check_is_fitted,
 )
 
+from sklearn_sits._typing import fit_context
 from sklearn_sits.classifiers.training import ClassifierModule, train
+from sklearn_sits.nn.heads import Head
 from sklearn_sits.nn.layers import set_generator
 from sklearn_sits.nn.probabilities import sum_to_one
 from sklearn_sits.runtime.batches import predict_in_batches
@@ -50,7 +54,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
     # with more, few labels are learned by heart.
     _min_epochs, _min_steps = 15, 200
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "max_iter": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "batch_size": [NumberInterval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
         "learning_rate": [NumberInterval(Real, 0, None, closed="neither")],
@@ -86,7 +90,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         """
 
     @abstractmethod
-    def _make_head(self, params, n_features, n_classes):
+    def _make_head(self, params: SimpleNamespace, n_features: int, n_classes: int) -> Head:
         """Make the head, a :class:`sklearn_sits.nn.heads.Head`, likewise."""
 
     @abstractmethod
@@ -111,8 +115,8 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         """Return the learning rate of the representation."""
         return learning_rate
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, sample_weight=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the classifier.
 
         Parameters
@@ -297,7 +301,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
             device,
         )
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Predict class probabilities.
 
         Parameters
@@ -323,7 +327,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         X = self._check_X(X, reset=False)
         return self._apply(X, lambda head, z: sum_to_one(head.predict_proba(z)))
 
-    def predict_log_proba(self, X):
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
         """Predict the logarithms of the class probabilities.
 
         They are computed without the probabilities and stay finite where these are too small
@@ -350,7 +354,7 @@ class TorchClassifier(TorchStateMixin, ClassifierMixin, BaseEstimator, metaclass
         X = self._check_X(X, reset=False)
         return self._apply(X, lambda head, z: head.predict_log_proba(z))
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> np.ndarray:
         """Predict the most probable class.
 
         Parameters

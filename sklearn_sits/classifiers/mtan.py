@@ -1,8 +1,16 @@
 """Classifiers with an attention interpolator, trained end to end."""
 
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+from sklearn.frozen import FrozenEstimator
+
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState
 from sklearn_sits.classifiers.mtan_base import BaseMTANClassifier
 from sklearn_sits.classifiers.svgp import SVGPHeadMixin
+from sklearn_sits.encoders.mtan_encoder import MTANEncoder
 from sklearn_sits.nn.heads import MLPHead
 
 __all__ = ["MTANMLPClassifier", "MTANSVGPClassifier"]
@@ -327,34 +335,34 @@ class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
     def __init__(
         self,
         *,
-        n_reference_dates=25,
-        n_heads=1,
-        time_embedding_dim=128,
-        embedding="deep",
-        n_components=128,
-        n_hidden=256,
-        embedding_dim=None,
-        dropout=0.5,
-        date_dropout=0.6,
-        position_channels=(),
-        encoder=None,
-        n_members="auto",
-        n_inducing=50,
-        n_mc_samples=4,
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate=3e-3,
-        early_stopping=False,
-        validation_fraction=0.1,
-        validation_split=None,
-        n_iter_no_change=10,
-        tol=1e-4,
-        class_weight=None,
-        warm_start=False,
-        random_state=None,
-        device="auto",
-        verbose=0,
-    ):
+        n_reference_dates: int = 25,
+        n_heads: int = 1,
+        time_embedding_dim: int = 128,
+        embedding: Literal["deep", "linear"] = "deep",
+        n_components: int = 128,
+        n_hidden: int = 256,
+        embedding_dim: int | None = None,
+        dropout: float = 0.5,
+        date_dropout: float = 0.6,
+        position_channels: Sequence[int] = (),
+        encoder: MTANEncoder | FrozenEstimator | None = None,
+        n_members: int | Literal["auto"] = "auto",
+        n_inducing: int = 50,
+        n_mc_samples: int = 4,
+        max_iter: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float = 3e-3,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        validation_split: Callable[..., Any] | None = None,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+    ) -> None:
         super().__init__(
             n_reference_dates=n_reference_dates,
             n_heads=n_heads,

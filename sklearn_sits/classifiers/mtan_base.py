@@ -1,17 +1,21 @@
 """Classification of irregular series by attention interpolation and any head."""
 
 import copy
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from types import SimpleNamespace
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState
 from sklearn_sits.classifiers.base import TorchClassifier
 from sklearn_sits.encoders.mtan_encoder import MTANEncoder
 from sklearn_sits.encoders.packed_series import PackedSeriesMixin
@@ -138,7 +142,7 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
     True
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         **TorchClassifier._parameter_constraints,
         **PackedSeriesMixin._parameter_constraints,
         "embedding": [StrOptions({"deep", "linear"})],
@@ -155,32 +159,32 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
     def __init__(
         self,
         *,
-        n_reference_dates=25,
-        n_heads=1,
-        time_embedding_dim=128,
-        embedding="deep",
-        n_components=128,
-        n_hidden=256,
-        embedding_dim=None,
-        dropout=0.5,
-        date_dropout=0.6,
-        position_channels=(),
-        encoder=None,
-        n_members="auto",
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate=3e-3,
-        early_stopping=False,
-        validation_fraction=0.1,
-        validation_split=None,
-        n_iter_no_change=10,
-        tol=1e-4,
-        class_weight=None,
-        warm_start=False,
-        random_state=None,
-        device="auto",
-        verbose=0,
-    ):
+        n_reference_dates: int = 25,
+        n_heads: int = 1,
+        time_embedding_dim: int = 128,
+        embedding: Literal["deep", "linear"] = "deep",
+        n_components: int = 128,
+        n_hidden: int = 256,
+        embedding_dim: int | None = None,
+        dropout: float = 0.5,
+        date_dropout: float = 0.6,
+        position_channels: Sequence[int] = (),
+        encoder: MTANEncoder | FrozenEstimator | None = None,
+        n_members: int | Literal["auto"] = "auto",
+        max_iter: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float = 3e-3,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        validation_split: Callable[..., Any] | None = None,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+    ) -> None:
         self.n_reference_dates = n_reference_dates
         self.n_heads = n_heads
         self.time_embedding_dim = time_embedding_dim
@@ -378,7 +382,7 @@ class BaseMTANClassifier(PackedSeriesMixin, TorchClassifier):
         representation = self._module.representation
         return getattr(representation, "members", [representation])[0]
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute the learned representation Z.
 
         Parameters

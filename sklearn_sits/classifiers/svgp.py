@@ -1,14 +1,18 @@
 """Sparse variational Gaussian process classification of ordinary features."""
 
+from collections.abc import Callable, Sequence
 from numbers import Integral
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.sparse import issparse
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState
 from sklearn_sits._warnings import warn_counted
 from sklearn_sits.classifiers.base import TorchClassifier
 from sklearn_sits.exceptions import DataQualityWarning
@@ -27,7 +31,7 @@ _N_DISTANCES = 500
 class SVGPHeadMixin:
     """Head of Gaussian processes: its parameters, its start and its latent functions."""
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "n_inducing": [NumberInterval(Integral, 1, None, closed="left")],
         "n_mc_samples": [NumberInterval(Integral, 2, None, closed="left")],
     }
@@ -60,7 +64,17 @@ class SVGPHeadMixin:
             lengthscale[part] = _median_distance(chosen[:, part])
         head.reset(z, labels, weight, generator, inducing_points, lengthscale)
 
-    def predict_latent(self, X, return_std=False):
+    @overload
+    def predict_latent(self, X: ArrayLike, return_std: Literal[False] = False) -> np.ndarray: ...
+
+    @overload
+    def predict_latent(
+        self, X: ArrayLike, return_std: Literal[True]
+    ) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def predict_latent(
+        self, X: ArrayLike, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict the latent function of every class.
 
         Parameters
@@ -202,23 +216,23 @@ class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
     def __init__(
         self,
         *,
-        position_features=(),
-        n_inducing=50,
-        n_mc_samples=4,
-        max_iter="auto",
-        batch_size="auto",
-        learning_rate=3e-2,
-        early_stopping=False,
-        validation_fraction=0.1,
-        validation_split=None,
-        n_iter_no_change=10,
-        tol=1e-4,
-        class_weight=None,
-        warm_start=False,
-        random_state=None,
-        device="auto",
-        verbose=0,
-    ):
+        position_features: Sequence[int] = (),
+        n_inducing: int = 50,
+        n_mc_samples: int = 4,
+        max_iter: int | Literal["auto"] = "auto",
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: float = 3e-2,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        validation_split: Callable[..., Any] | None = None,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        class_weight: dict[Any, float] | Literal["balanced"] | None = None,
+        warm_start: bool = False,
+        random_state: RandomState = None,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+    ) -> None:
         self.position_features = position_features
         self.n_inducing = n_inducing
         self.n_mc_samples = n_mc_samples

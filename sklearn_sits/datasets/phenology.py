@@ -5,9 +5,10 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, Options, validate_params
+from sklearn.utils._param_validation import Interval, Options
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState, validate_params
 from sklearn_sits.datasets._observation import draw_clear
 from sklearn_sits.datasets._random import generators
 from sklearn_sits.physics.double_logistic import (
@@ -36,15 +37,15 @@ _DRAWS = 1000
 )
 @set_module("sklearn_sits.datasets")
 def make_phenology(
-    n_series=1000,
+    n_series: int = 1000,
     *,
-    n_dates=73,
-    gaps=0.6,
-    noise=0.03,
-    priors=None,
-    n_seasons=1,
-    random_state=None,
-):
+    n_dates: int = 73,
+    gaps: float = 0.6,
+    noise: float = 0.03,
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    n_seasons: int = 1,
+    random_state: RandomState = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Simulate vegetation index series of one year from double logistics [1]_.
 
     Parameters

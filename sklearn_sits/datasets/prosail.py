@@ -1,28 +1,67 @@
 """Simulated reflectances of canopies with known traits."""
 
-from collections.abc import Mapping
-from numbers import Integral, Real
+from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Literal, overload
+
+import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState, validate_params
 from sklearn_sits.datasets._random import generators
 from sklearn_sits.physics import (
     CANOPY_TYPES,
     DERIVED_TRAITS,
     SIMULATION_PRIORS,
     VARIABLES,
+    Prior,
     Prosail,
     Sensor,
     sample_variables,
 )
 from sklearn_sits.physics.canopy_types import MIXTURE, sample_mixture
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["make_prosail"]
 
 _NAMES = [variable.name for variable in VARIABLES]
 _ANGLES = ["sun_zenith", "view_zenith", "relative_azimuth"]
+
+
+@overload
+def make_prosail(
+    n_samples: int = 1000,
+    *,
+    sensor: str | Sensor = "Sentinel-2A",
+    bands: Sequence[str] | None = None,
+    variables: str | Mapping[str, Prior] = "paper",
+    targets: Sequence[str] = ("LAI", "Cab", "CCC", "CWC"),
+    noise: float = 0.01,
+    codistribution: bool = True,
+    as_frame: Literal[False] = False,
+    random_state: RandomState = None,
+) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+@overload
+def make_prosail(
+    n_samples: int = 1000,
+    *,
+    sensor: str | Sensor = "Sentinel-2A",
+    bands: Sequence[str] | None = None,
+    variables: str | Mapping[str, Prior] = "paper",
+    targets: Sequence[str] = ("LAI", "Cab", "CCC", "CWC"),
+    noise: float = 0.01,
+    codistribution: bool = True,
+    as_frame: Literal[True],
+    random_state: RandomState = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]: ...
 
 
 @validate_params(
@@ -41,17 +80,17 @@ _ANGLES = ["sun_zenith", "view_zenith", "relative_azimuth"]
 )
 @set_module("sklearn_sits.datasets")
 def make_prosail(
-    n_samples=1000,
+    n_samples: int = 1000,
     *,
-    sensor="Sentinel-2A",
-    bands=None,
-    variables="paper",
-    targets=("LAI", "Cab", "CCC", "CWC"),
-    noise=0.01,
-    codistribution=True,
-    as_frame=False,
-    random_state=None,
-):
+    sensor: str | Sensor = "Sentinel-2A",
+    bands: Sequence[str] | None = None,
+    variables: str | Mapping[str, Prior] = "paper",
+    targets: Sequence[str] = ("LAI", "Cab", "CCC", "CWC"),
+    noise: float = 0.01,
+    codistribution: bool = True,
+    as_frame: bool = False,
+    random_state: RandomState = None,
+) -> tuple[np.ndarray, np.ndarray] | tuple[pd.DataFrame, pd.DataFrame]:
     """Simulate the reflectances of canopies with known traits by PROSAIL.
 
     By default the leaf, canopy and soil variables follow the distributions in [1]_, without the
@@ -135,13 +174,13 @@ def make_prosail(
     geometry = model.sample_geometry(n_samples, generator)
     with torch.no_grad():
         X = torch.cat([model(canopy, geometry), geometry], dim=1).numpy()
-        y = [
+        columns = [
             DERIVED_TRAITS[target].compute(model, canopy, geometry)
             if target in DERIVED_TRAITS
             else canopy[:, _NAMES.index(target)]
             for target in targets
         ]
-    y = torch.stack(y, dim=1).numpy()
+    y = torch.stack(columns, dim=1).numpy()
     size = rng.uniform(0, noise, size=(n_samples, 1))
     X[:, :-3] += size * rng.standard_normal((n_samples, X.shape[1] - 3))
     if as_frame:

@@ -1,12 +1,13 @@
 """Sentinel-2 time series of a forest in Romania, with its tree cover density."""
 
 from numbers import Integral
+from typing import Literal, overload
 
 import numpy as np
 from sklearn.utils import Bunch
-from sklearn.utils._param_validation import validate_params
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import validate_params
 from sklearn_sits.series.packing import pack
 
 _BANDS = ["B3", "B4", "B8A", "B11"]
@@ -71,12 +72,26 @@ def _by_pixel(layer, kept):
     return layer.to_numpy()[kept].reshape(kept.sum(), -1).T
 
 
+@overload
+def load_romania(
+    *, years: int | tuple[int, int] | None = None, return_X_y: Literal[False] = False
+) -> Bunch: ...
+
+
+@overload
+def load_romania(
+    *, years: int | tuple[int, int] | None = None, return_X_y: Literal[True]
+) -> tuple[np.ndarray, np.ndarray]: ...
+
+
 @validate_params(
     {"years": [None, Integral, tuple, list], "return_X_y": ["boolean"]},
     prefer_skip_nested_validation=True,
 )
 @set_module("sklearn_sits.datasets")
-def load_romania(*, years=None, return_X_y=False):
+def load_romania(
+    *, years: int | tuple[int, int] | None = None, return_X_y: bool = False
+) -> Bunch | tuple[np.ndarray, np.ndarray]:
     """Load Sentinel-2 time series of a forest in Romania and its tree cover density.
 
     The data come with the optional package nrt [1]_, so nothing is downloaded. They are a map of

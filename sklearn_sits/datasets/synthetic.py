@@ -5,9 +5,11 @@ from numbers import Integral, Real
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, Options, StrOptions, validate_params
+from numpy.typing import DTypeLike
+from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState, validate_params
 from sklearn_sits.datasets._landcovers import canopies, draw_phenology, mix
 from sklearn_sits.datasets._observation import add_noise, draw_clear, geometry, orbit_tables
 from sklearn_sits.datasets._random import generators
@@ -42,21 +44,21 @@ _BLOCK_VALUES = 2**22  # band values computed at once, which limits the memory i
 )
 @set_module("sklearn_sits.datasets")
 def make_sits(
-    n_series=1000,
-    n_dates=60,
-    n_channels=10,
-    n_classes=5,
+    n_series: int = 1000,
+    n_dates: int = 60,
+    n_channels: int = 10,
+    n_classes: int = 5,
     *,
-    n_orbits=3,
-    cloud_cover=0.5,
-    aligned=False,
-    positions=True,
-    spatial_drift=10.0,
-    noise=0.01,
-    class_separation=1.0,
-    dtype=np.float32,
-    random_state=None,
-):
+    n_orbits: int = 3,
+    cloud_cover: float = 0.5,
+    aligned: bool = False,
+    positions: bool = True,
+    spatial_drift: float = 10.0,
+    noise: float = 0.01,
+    class_separation: float = 1.0,
+    dtype: DTypeLike = np.float32,
+    random_state: RandomState = None,
+) -> tuple[np.ndarray, np.ndarray]:
     """Simulate labelled Sentinel-2 time series of one year over a scene of 100 km by 100 km.
 
     Every series is a pixel in a field of one class. The class, the field, the position and the

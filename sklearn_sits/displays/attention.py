@@ -1,10 +1,21 @@
 """Figure of the weights of the attention."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin
 from sklearn_sits.displays.axes import check_series, open_axes, show_dates, to_axis
 from sklearn_sits.inspection.attention import attention_weights
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from sklearn.base import BaseEstimator
 
 __all__ = ["AttentionDisplay"]
 
@@ -49,14 +60,29 @@ class AttentionDisplay:
     'Reference day'
     """
 
-    def __init__(self, weights, dates, reference_dates, *, origin=None):
+    def __init__(
+        self,
+        weights: np.ndarray,
+        dates: np.ndarray,
+        reference_dates: np.ndarray,
+        *,
+        origin: Origin = None,
+    ) -> None:
         self.weights = weights
         self.dates = dates
         self.reference_dates = reference_dates
         self.origin = origin
 
     @classmethod
-    def from_estimator(cls, estimator, series, *, channel=None, origin=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        series: ArrayLike,
+        *,
+        channel: int | None = None,
+        origin: Origin = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Compute the weights of a series and draw them.
 
         Parameters
@@ -95,7 +121,7 @@ class AttentionDisplay:
             weights[:, seen], series[0, seen, 0], result.reference_dates, origin=origin
         ).plot(ax=ax)
 
-    def plot(self, ax=None, *, cmap="viridis"):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "viridis") -> Self:
         """Draw the weights.
 
         Parameters

@@ -1,10 +1,23 @@
 """Figure of the importance of bands and dates."""
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin
 from sklearn_sits.displays.axes import open_axes, show_dates, to_axis
 from sklearn_sits.inspection.importance import permutation_importance
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from sklearn.base import BaseEstimator
+    from sklearn.utils import Bunch
 
 __all__ = ["ImportanceDisplay"]
 
@@ -51,14 +64,14 @@ class ImportanceDisplay:
 
     def __init__(
         self,
-        importances_mean,
-        importances_std=None,
+        importances_mean: np.ndarray,
+        importances_std: np.ndarray | None = None,
         *,
-        band_names=None,
-        window_edges=None,
-        origin=None,
-        label="Decrease of score",
-    ):
+        band_names: Sequence[str] | None = None,
+        window_edges: np.ndarray | None = None,
+        origin: Origin = None,
+        label: str = "Decrease of score",
+    ) -> None:
         self.importances_mean = importances_mean
         self.importances_std = importances_std
         self.band_names = band_names
@@ -67,7 +80,16 @@ class ImportanceDisplay:
         self.label = label
 
     @classmethod
-    def from_estimator(cls, estimator, X, y, *, scoring=None, ax=None, **options):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
+        *,
+        scoring: str | Callable[..., float] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> Self:
         """Compute the importance and draw it.
 
         Parameters
@@ -102,7 +124,9 @@ class ImportanceDisplay:
         return cls.from_importances(result, label=label, ax=ax)
 
     @classmethod
-    def from_importances(cls, result, *, label="Decrease of score", ax=None):
+    def from_importances(
+        cls, result: Bunch, *, label: str = "Decrease of score", ax: Axes | None = None
+    ) -> Self:
         """Draw a result of :func:`sklearn_sits.inspection.permutation_importance`.
 
         Parameters
@@ -137,7 +161,7 @@ class ImportanceDisplay:
             label=label,
         ).plot(ax=ax)
 
-    def plot(self, ax=None, *, cmap="viridis"):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "viridis") -> Self:
         """Draw the importance.
 
         Parameters

@@ -1,8 +1,14 @@
 """Figure of a series, as a model interpolates it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin
 from sklearn_sits.displays.axes import (
     check_channel,
     check_series,
@@ -14,6 +20,10 @@ from sklearn_sits.displays.axes import (
 from sklearn_sits.inspection.attention import attention_weights
 from sklearn_sits.series.checks import split_channels
 from sklearn_sits.series.linear_interpolator import LinearInterpolator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 __all__ = ["InterpolationDisplay"]
 
@@ -57,9 +67,16 @@ class InterpolationDisplay:
     """
 
     def __init__(
-        self, dates, values, reference_dates, interpolated, *, members=None, name="Value",
-        origin=None,
-    ):  # fmt: skip
+        self,
+        dates: np.ndarray,
+        values: np.ndarray,
+        reference_dates: np.ndarray,
+        interpolated: np.ndarray,
+        *,
+        members: np.ndarray | None = None,
+        name: str = "Value",
+        origin: Origin = None,
+    ) -> None:
         self.dates = dates
         self.values = values
         self.reference_dates = reference_dates
@@ -69,7 +86,16 @@ class InterpolationDisplay:
         self.origin = origin
 
     @classmethod
-    def from_estimator(cls, estimator, series, *, channel=1, name=None, origin=None, ax=None):
+    def from_estimator(
+        cls,
+        estimator: BaseEstimator,
+        series: ArrayLike,
+        *,
+        channel: int = 1,
+        name: str | None = None,
+        origin: Origin = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Interpolate a series and draw it.
 
         Parameters
@@ -124,7 +150,7 @@ class InterpolationDisplay:
             origin=origin,
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the observations and the interpolation.
 
         Parameters

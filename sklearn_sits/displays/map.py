@@ -1,11 +1,21 @@
 """Figure of a map with its legend and a scale bar."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
 import numpy as np
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
 from sklearn_sits.displays.axes import open_axes
 from sklearn_sits.raster.map_legend import read_legend
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 __all__ = ["MapDisplay"]
 
@@ -63,7 +73,15 @@ class MapDisplay:
     ['maize', 'winter wheat']
     """
 
-    def __init__(self, values, extent, *, legend=(), label="", metres_per_unit=1.0):
+    def __init__(
+        self,
+        values: np.ndarray,
+        extent: tuple[float, float, float, float],
+        *,
+        legend: Sequence[tuple[Any, str, str]] = (),
+        label: str = "",
+        metres_per_unit: float = 1.0,
+    ) -> None:
         self.values = values
         self.extent = extent
         self.legend = legend
@@ -71,7 +89,14 @@ class MapDisplay:
         self.metres_per_unit = metres_per_unit
 
     @classmethod
-    def from_data(cls, raster, *, colors=None, cmap="viridis", ax=None):
+    def from_data(
+        cls,
+        raster: xr.DataArray,
+        *,
+        colors: Mapping[Any, str] | None = None,
+        cmap: str | Colormap = "viridis",
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw a map.
 
         Parameters
@@ -133,7 +158,7 @@ class MapDisplay:
             metres_per_unit=metres,
         ).plot(ax=ax, cmap=cmap)
 
-    def plot(self, ax=None, *, cmap="viridis"):
+    def plot(self, ax: Axes | None = None, *, cmap: str | Colormap = "viridis") -> Self:
         """Draw the map.
 
         Parameters
@@ -149,7 +174,7 @@ class MapDisplay:
         """
         self.figure_, self.ax_ = open_axes(ax, layout="compressed")
         self.colorbar_ = None
-        options = {"extent": self.extent, "interpolation": "nearest"}
+        options: dict = {"extent": self.extent, "interpolation": "nearest"}
         if self.metres_per_unit != 1.0:
             # A degree of latitude is longer than one of longitude.
             options["aspect"] = _METRES_PER_DEGREE / self.metres_per_unit

@@ -1,10 +1,19 @@
 """Figure of the calibration of a classifier of many classes."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.displays.axes import open_axes, place_legend
 from sklearn_sits.metrics.calibration import expected_calibration_error, reliability_curve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from sklearn.base import BaseEstimator
 
 __all__ = ["ReliabilityDisplay"]
 
@@ -58,7 +67,16 @@ class ReliabilityDisplay:
     'Confidence'
     """
 
-    def __init__(self, prob_true, prob_pred, counts, *, error=None, name=None, pos_label=None):
+    def __init__(
+        self,
+        prob_true: np.ndarray,
+        prob_pred: np.ndarray,
+        counts: np.ndarray,
+        *,
+        error: float | None = None,
+        name: str | None = None,
+        pos_label: Any = None,
+    ) -> None:
         self.prob_true = prob_true
         self.prob_pred = prob_pred
         self.counts = counts
@@ -69,16 +87,16 @@ class ReliabilityDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        X,
-        y,
+        estimator: BaseEstimator,
+        X: ArrayLike,
+        y: ArrayLike,
         *,
-        pos_label=None,
-        n_bins=10,
-        strategy="uniform",
-        name=None,
-        ax=None,
-    ):
+        pos_label: Any = None,
+        n_bins: int = 10,
+        strategy: Literal["uniform", "quantile"] = "uniform",
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Predict probabilities and draw their reliability.
 
         Parameters
@@ -130,16 +148,16 @@ class ReliabilityDisplay:
     @classmethod
     def from_predictions(
         cls,
-        y,
-        proba,
+        y: ArrayLike,
+        proba: ArrayLike,
         *,
-        labels=None,
-        pos_label=None,
-        n_bins=10,
-        strategy="uniform",
-        name=None,
-        ax=None,
-    ):
+        labels: ArrayLike | None = None,
+        pos_label: Any = None,
+        n_bins: int = 10,
+        strategy: Literal["uniform", "quantile"] = "uniform",
+        name: str | None = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Draw the reliability of probabilities.
 
         Parameters
@@ -171,7 +189,7 @@ class ReliabilityDisplay:
             ax=ax
         )
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curve.
 
         Parameters

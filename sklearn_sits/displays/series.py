@@ -1,11 +1,17 @@
 """Figure of the series of classes: medians, quantiles and clear dates."""
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from numbers import Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin
 from sklearn_sits.displays.axes import (
     check_channel,
     open_axes,
@@ -14,6 +20,9 @@ from sklearn_sits.displays.axes import (
     to_axis,
 )
 from sklearn_sits.series.checks import check_numeric
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["SeriesDisplay"]
 
@@ -61,7 +70,16 @@ class SeriesDisplay:
     ['0', '1', '2']
     """
 
-    def __init__(self, dates, quantiles, clear, *, levels=(0.1, 0.9), name="Value", origin=None):
+    def __init__(
+        self,
+        dates: np.ndarray,
+        quantiles: Mapping[str, np.ndarray],
+        clear: np.ndarray,
+        *,
+        levels: tuple[float, float] = (0.1, 0.9),
+        name: str = "Value",
+        origin: Origin = None,
+    ) -> None:
         self.dates = dates
         self.quantiles = quantiles
         self.clear = clear
@@ -72,17 +90,17 @@ class SeriesDisplay:
     @classmethod
     def from_data(
         cls,
-        X,
-        y=None,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
         *,
-        channel=1,
-        classes=None,
-        step=10.0,
-        levels=(0.1, 0.9),
-        name=None,
-        origin=None,
-        ax=None,
-    ):
+        channel: int = 1,
+        classes: Sequence[Any] | None = None,
+        step: float = 10.0,
+        levels: tuple[float, float] = (0.1, 0.9),
+        name: str | None = None,
+        origin: Origin = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Summarise series and draw them.
 
         Parameters
@@ -153,7 +171,7 @@ class SeriesDisplay:
             origin=origin,
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the summary.
 
         Parameters

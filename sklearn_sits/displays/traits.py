@@ -1,14 +1,22 @@
 """Figure of a vegetation trait over time, with its intervals and seasons."""
 
+from __future__ import annotations
+
 import copy
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin
 from sklearn_sits.displays.axes import check_series, open_axes, place_legend, show_dates, to_axis
 from sklearn_sits.phenology.phenology_vae import PhenologyVAERegressor
 from sklearn_sits.traits.prosail_vae import ProsailVAERegressor
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["TraitSeriesDisplay"]
 
@@ -62,17 +70,17 @@ class TraitSeriesDisplay:
 
     def __init__(
         self,
-        dates,
-        mean,
-        lower,
-        upper,
+        dates: np.ndarray,
+        mean: np.ndarray,
+        lower: np.ndarray,
+        upper: np.ndarray,
         *,
-        clear=None,
-        seasons=None,
-        coverage=0.9,
-        name="Trait",
-        origin=None,
-    ):
+        clear: np.ndarray | None = None,
+        seasons: np.ndarray | None = None,
+        coverage: float = 0.9,
+        name: str = "Trait",
+        origin: Origin = None,
+    ) -> None:
         self.dates = dates
         self.mean = mean
         self.lower = lower
@@ -86,16 +94,16 @@ class TraitSeriesDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator,
-        series,
+        estimator: ProsailVAERegressor,
+        series: ArrayLike,
         *,
-        target=None,
-        phenology=None,
-        index=None,
-        coverage=0.9,
-        origin=None,
-        ax=None,
-    ):
+        target: str | None = None,
+        phenology: PhenologyVAERegressor | None = None,
+        index: ArrayLike | None = None,
+        coverage: float = 0.9,
+        origin: Origin = None,
+        ax: Axes | None = None,
+    ) -> Self:
         """Retrieve a trait of a series, and its seasons, and draw them.
 
         Parameters
@@ -155,7 +163,7 @@ class TraitSeriesDisplay:
             origin=origin,
         ).plot(ax=ax)
 
-    def plot(self, ax=None):
+    def plot(self, ax: Axes | None = None) -> Self:
         """Draw the trait and the seasons.
 
         Parameters

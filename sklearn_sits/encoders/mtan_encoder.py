@@ -1,16 +1,20 @@
 """Representation of irregular series, learned without labels."""
 
+from collections.abc import Sequence
 from functools import partial
 from numbers import Integral, Real
 from types import SimpleNamespace
+from typing import Self
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState, fit_context
 from sklearn_sits._warnings import warn_counted
 from sklearn_sits.encoders.packed_series import PackedSeriesMixin
 from sklearn_sits.encoders.training import ContrastSettings, train_by_contrast
@@ -188,31 +192,31 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        n_reference_dates=25,
-        n_heads=1,
-        time_embedding_dim=128,
-        n_components=128,
-        n_hidden=256,
-        embedding_dim=64,
-        append_series=True,
-        dropout=0.1,
-        date_dropout=0.0,
-        gain_noise=0.03,
-        band_dropout=0.0,
-        date_shift=0.0,
-        temperature=0.1,
-        position_channels=(),
-        max_iter=600,
-        batch_size=512,
-        learning_rate=3e-3,
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        random_state=None,
-        device="auto",
-        verbose=0,
-    ):
+        n_reference_dates: int = 25,
+        n_heads: int = 1,
+        time_embedding_dim: int = 128,
+        n_components: int = 128,
+        n_hidden: int = 256,
+        embedding_dim: int = 64,
+        append_series: bool = True,
+        dropout: float = 0.1,
+        date_dropout: float = 0.0,
+        gain_noise: float = 0.03,
+        band_dropout: float = 0.0,
+        date_shift: float = 0.0,
+        temperature: float = 0.1,
+        position_channels: Sequence[int] = (),
+        max_iter: int = 600,
+        batch_size: int = 512,
+        learning_rate: float = 3e-3,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        random_state: RandomState = None,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+    ) -> None:
         self.n_reference_dates = n_reference_dates
         self.n_heads = n_heads
         self.time_embedding_dim = time_embedding_dim
@@ -238,8 +242,8 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
         self.device = device
         self.verbose = verbose
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Learn the representation.
 
         Parameters
@@ -378,7 +382,7 @@ class MTANEncoder(PackedSeriesMixin, TorchStateMixin, BaseEstimator):
     def _n_features_out(self):
         return self._module.n_features
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute the representation.
 
         Parameters

@@ -2,6 +2,7 @@
 
 from numbers import Integral, Real
 
+import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from sklearn_sits.encoders.series_batch import to_batch
@@ -24,7 +25,7 @@ class PackedSeriesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
     `_representation`, the fitted module.
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "n_reference_dates": [NumberInterval(Integral, 2, None, closed="left")],
         "n_heads": [NumberInterval(Integral, 1, None, closed="left")],
         "time_embedding_dim": [NumberInterval(Integral, 2, None, closed="left")],
@@ -97,7 +98,7 @@ class PackedSeriesMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
         )
 
     @property
-    def reference_dates_(self):
+    def reference_dates_(self) -> np.ndarray:
         """Reference dates, an ndarray of shape (n_reference_dates,), in days as in X."""
         representation = self._representation
         times = representation.attention.reference_times

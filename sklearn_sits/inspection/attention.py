@@ -3,6 +3,8 @@
 from numbers import Integral
 
 import torch
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.utils import Bunch
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,7 +18,9 @@ __all__ = ["attention_weights"]
 
 
 @set_module("sklearn_sits.inspection")
-def attention_weights(estimator, X, *, channel=None, average=True):
+def attention_weights(
+    estimator: BaseEstimator, X: ArrayLike, *, channel: int | None = None, average: bool = True
+) -> Bunch:
     """Compute the weights of the observations of each series at the reference dates.
 
     The classifiers with attention and :class:`~sklearn_sits.MTANEncoder` interpolate a series at

@@ -1,15 +1,20 @@
 """Importance of bands and dates, by exchanging them between series."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
 from sklearn.metrics import check_scoring
 from sklearn.utils import Bunch, check_array, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, column_or_1d
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin, RandomState, validate_params
 from sklearn_sits._warnings import collect_warnings
 from sklearn_sits.inspection.exchange import SeriesExchange
 from sklearn_sits.inspection.groups import find_bands, make_groups
@@ -31,22 +36,22 @@ __all__ = ["permutation_importance"]
 )
 @set_module("sklearn_sits.inspection")
 def permutation_importance(
-    estimator,
-    X,
-    y,
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike | None,
     *,
-    by="bands",
-    bands=None,
-    windows=None,
-    origin=None,
-    static_channels=(),
-    blocks=None,
-    scoring=None,
-    n_repeats=5,
-    n_jobs=None,
-    random_state=None,
-    sample_weight=None,
-):
+    by: Literal["bands", "dates", "both"] = "bands",
+    bands: Sequence[str] | Mapping[str, Any] | None = None,
+    windows: float | np.timedelta64 | ArrayLike | None = None,
+    origin: Origin = None,
+    static_channels: Sequence[int] = (),
+    blocks: ArrayLike | None = None,
+    scoring: str | Callable[..., float] | Iterable[str] | Mapping[str, Any] | None = None,
+    n_repeats: int = 5,
+    n_jobs: int | None = None,
+    random_state: RandomState = None,
+    sample_weight: ArrayLike | None = None,
+) -> Any:
     """Measure how much a score depends on bands, on dates, or on bands in a part of the year.
 
     The importance of a group is the score of the estimator minus its score after the series have

@@ -1,6 +1,11 @@
 """Accuracy of a classification by class, region and fold, as tables."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.metrics.intervals import normal_quantile, t_quantile, wilson_interval
@@ -11,6 +16,9 @@ from sklearn_sits.metrics.labels import (
     unite_labels,
 )
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["accuracy_report", "confusion_table"]
 
 _ALL = "all"
@@ -18,7 +26,14 @@ _METRICS = ["users_accuracy", "producers_accuracy", "f1"]
 
 
 @set_module("sklearn_sits.metrics")
-def accuracy_report(y, predictions, *, groups=None, folds=None, confidence_level=0.95):
+def accuracy_report(
+    y: ArrayLike,
+    predictions: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    folds: ArrayLike | None = None,
+    confidence_level: float = 0.95,
+) -> pd.DataFrame:
     """Report the accuracy of a classification by class, group and fold.
 
     Parameters
@@ -96,7 +111,9 @@ def accuracy_report(y, predictions, *, groups=None, folds=None, confidence_level
 
 
 @set_module("sklearn_sits.metrics")
-def confusion_table(y, predictions, *, groups=None):
+def confusion_table(
+    y: ArrayLike, predictions: ArrayLike, *, groups: ArrayLike | None = None
+) -> pd.DataFrame:
     """Count the samples by true and predicted class, for all of them and for each group.
 
     Parameters

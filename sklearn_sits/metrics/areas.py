@@ -1,10 +1,14 @@
 """Areas and accuracies of a map from a probability sample, with their standard errors."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_sits._module_names import set_module
@@ -16,6 +20,9 @@ from sklearn_sits.metrics.labels import (
     check_same_length,
     unite_labels,
 )
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["AreaEstimates", "area_estimates"]
 
@@ -58,21 +65,27 @@ class AreaEstimates:
     tree       20.0  20.0
     """
 
-    area: object
-    users_accuracy: object
-    producers_accuracy: object
-    overall_accuracy: object
-    confusion_matrix: object
+    area: pd.DataFrame
+    users_accuracy: pd.DataFrame
+    producers_accuracy: pd.DataFrame
+    overall_accuracy: pd.Series
+    confusion_matrix: pd.DataFrame
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         parts = [f"{name}\n{getattr(self, name)}" for name in self.__dataclass_fields__]
         return "\n\n".join(parts)
 
 
 @set_module("sklearn_sits.metrics")
 def area_estimates(
-    y_reference, y_map, map_areas, *, strata=None, pixel_area=None, confidence_level=0.95
-):
+    y_reference: ArrayLike,
+    y_map: ArrayLike,
+    map_areas: Mapping[Any, float] | pd.Series,
+    *,
+    strata: ArrayLike | None = None,
+    pixel_area: float | None = None,
+    confidence_level: float = 0.95,
+) -> AreaEstimates:
     """Estimate the areas of classes and the accuracy of their map from a probability sample.
 
     Counting the pixels of a map gives biased areas, because errors of the map do not cancel. A

@@ -1,6 +1,9 @@
 """Calibration of the probabilities of many classes."""
 
+from typing import Any, Literal
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_array
 
 from sklearn_sits._module_names import set_module
@@ -11,8 +14,14 @@ __all__ = ["expected_calibration_error", "reliability_curve"]
 
 @set_module("sklearn_sits.metrics")
 def expected_calibration_error(
-    y, proba, *, labels=None, n_bins=15, strategy="uniform", class_wise=False
-):
+    y: ArrayLike,
+    proba: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    n_bins: int = 15,
+    strategy: Literal["uniform", "quantile"] = "uniform",
+    class_wise: bool = False,
+) -> float:
     """Average the difference between confidence and accuracy over bins of confidence.
 
     Parameters
@@ -74,7 +83,15 @@ def expected_calibration_error(
 
 
 @set_module("sklearn_sits.metrics")
-def reliability_curve(y, proba, *, labels=None, pos_label=None, n_bins=10, strategy="uniform"):
+def reliability_curve(
+    y: ArrayLike,
+    proba: ArrayLike,
+    *,
+    labels: ArrayLike | None = None,
+    pos_label: Any = None,
+    n_bins: int = 10,
+    strategy: Literal["uniform", "quantile"] = "uniform",
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Compare the confidence of a classifier of many classes with its accuracy, in bins.
 
     Parameters

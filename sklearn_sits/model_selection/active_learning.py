@@ -3,17 +3,25 @@
 from numbers import Integral
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import entropy
 from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_array
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState
 
 __all__ = ["select_to_label"]
 
 
 @set_module("sklearn_sits.model_selection")
-def select_to_label(proba, n_series, *, features=None, random_state=None):
+def select_to_label(
+    proba: ArrayLike,
+    n_series: int,
+    *,
+    features: ArrayLike | None = None,
+    random_state: RandomState = None,
+) -> np.ndarray:
     """Select the next series to label: uncertain ones that differ from each other.
 
     The most uncertain series are often alike, and one label would settle all of them. Therefore

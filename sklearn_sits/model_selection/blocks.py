@@ -1,18 +1,21 @@
 """Spatial blocks, and cross-validation that holds out whole blocks."""
 
+from collections.abc import Iterator
 from numbers import Integral, Real
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 from sklearn.model_selection import BaseCrossValidator, GroupKFold, StratifiedGroupKFold
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState
 
 __all__ = ["BlockKFold", "make_blocks"]
 
 
 @set_module("sklearn_sits.model_selection")
-def make_blocks(x, y, size):
+def make_blocks(x: ArrayLike, y: ArrayLike, size: float | tuple[float, float]) -> np.ndarray:
     """Find the blocks of a square grid in which positions lie.
 
     Parameters
@@ -113,14 +116,24 @@ class BlockKFold(BaseCrossValidator):
     # With metadata routing enabled, meta-estimators then pass `groups` unasked, as to GroupKFold.
     __metadata_request__split = {"groups": True}
 
-    def __init__(self, size, n_splits=5, *, buffer=0.0, shuffle=False, random_state=None):
+    def __init__(
+        self,
+        size: float | tuple[float, float],
+        n_splits: int = 5,
+        *,
+        buffer: float = 0.0,
+        shuffle: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         self.size = size
         self.n_splits = n_splits
         self.buffer = buffer
         self.shuffle = shuffle
         self.random_state = random_state
 
-    def split(self, X, y=None, groups=None):
+    def split(
+        self, X: ArrayLike, y: ArrayLike | None = None, groups: ArrayLike | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the rows of the training and of the test series of each fold.
 
         Parameters
@@ -150,11 +163,10 @@ class BlockKFold(BaseCrossValidator):
                 f"n_splits={self.n_splits} folds need as many blocks, but size={self.size!r} "
                 f"makes {blocks.max() + 1}. The positions span {np.ptp(positions, axis=0)}."
             )
-        options = {"n_splits": self.n_splits, "shuffle": self.shuffle}
-        if self.shuffle:
-            options["random_state"] = self.random_state
-        splitter = StratifiedGroupKFold if _holds_labels(y) else GroupKFold
-        for train, test in splitter(**options).split(np.zeros(len(blocks)), y, blocks):
+        random_state = self.random_state if self.shuffle else None
+        kind = StratifiedGroupKFold if _holds_labels(y) else GroupKFold
+        splitter = kind(self.n_splits, shuffle=self.shuffle, random_state=random_state)
+        for train, test in splitter.split(np.zeros(len(blocks)), y, blocks):
             if self.buffer > 0:
                 distance, _ = cKDTree(positions[test]).query(positions[train])
                 train = train[distance >= self.buffer]
@@ -162,7 +174,7 @@ class BlockKFold(BaseCrossValidator):
                 raise ValueError(f"buffer={self.buffer!r} leaves no training series in a fold.")
             yield train, test
 
-    def get_n_splits(self, X=None, y=None, groups=None):
+    def get_n_splits(self, X: object = None, y: object = None, groups: object = None) -> int:
         """Return the number of folds.
 
         Parameters

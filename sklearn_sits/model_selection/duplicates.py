@@ -1,16 +1,26 @@
 """Series that occur several times in a packed array."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.metrics.labels import check_labels, check_same_length
 from sklearn_sits.series.checks import check_numeric
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["find_duplicates", "number_series"]
 
 
 @set_module("sklearn_sits.model_selection")
-def find_duplicates(X, *, y=None, groups=None):
+def find_duplicates(
+    X: ArrayLike, *, y: ArrayLike | None = None, groups: ArrayLike | None = None
+) -> pd.DataFrame:
     """Find series that have the same observations.
 
     A pixel that two points share, or a table that was joined twice, puts the same series into

@@ -1,18 +1,35 @@
 """Labels that a cross-validated classifier doubts."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
-from sklearn.base import is_classifier
-from sklearn.model_selection import check_cv, cross_val_predict
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, is_classifier
+from sklearn.model_selection import BaseCrossValidator, check_cv, cross_val_predict
 
 from sklearn_sits._module_names import set_module
 from sklearn_sits.metrics.labels import check_labels
 from sklearn_sits.model_selection.duplicates import number_series
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["suspicious_labels"]
 
 
 @set_module("sklearn_sits.model_selection")
-def suspicious_labels(estimator, X, y, *, groups=None, cv=None, n_jobs=None):
+def suspicious_labels(
+    estimator: BaseEstimator,
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    cv: int | BaseCrossValidator | Iterable[Any] | None = None,
+    n_jobs: int | None = None,
+) -> pd.DataFrame:
     """Report labels that may be wrong, from cross-validated probabilities.
 
     A model that has not seen a series predicts it. Each class has a threshold: the mean

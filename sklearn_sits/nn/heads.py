@@ -3,7 +3,7 @@
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.quasirandom import SobolEngine
 
 from sklearn_sits.nn.layers import Dropout, linear, reset_linear
@@ -24,10 +24,10 @@ class Head(nn.Module):
     A subclass computes `nll` and `predict_log_proba`; the other methods have defaults.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
 
-    def reset(self, z, labels, weight, generator):
+    def reset(self, z: Tensor, labels: Tensor, weight: Tensor, generator: torch.Generator) -> None:
         """Draw the parameters, or fit them to a sample.
 
         Parameters
@@ -42,7 +42,7 @@ class Head(nn.Module):
             Source of randomness.
         """
 
-    def nll(self, z, labels):
+    def nll(self, z: Tensor, labels: Tensor) -> Tensor:
         """Compute the negative log-likelihood, or its expectation.
 
         Parameters
@@ -58,7 +58,7 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def kl(self):
+    def kl(self) -> Tensor | float:
         """Compute the divergence of the parameters from their prior, 0 if they have none.
 
         Returns
@@ -67,13 +67,13 @@ class Head(nn.Module):
         """
         return 0.0
 
-    def freeze(self):
+    def freeze(self) -> None:
         """Compute once the factors that predictions need of the parameters.
 
         The parameters do not change afterwards.
         """
 
-    def predict_log_proba(self, z):
+    def predict_log_proba(self, z: Tensor) -> Tensor:
         """Compute the logarithms of the class probabilities.
 
         Parameters
@@ -87,7 +87,7 @@ class Head(nn.Module):
         """
         raise NotImplementedError
 
-    def predict_proba(self, z):
+    def predict_proba(self, z: Tensor) -> Tensor:
         """Compute the class probabilities.
 
         Parameters
@@ -124,7 +124,16 @@ class SVGPHead(Head):
         Draws for the predictive probabilities.
     """
 
-    def __init__(self, n_features, n_classes, n_inducing, n_draws=4, n_predictive=128):
+    base_draws: Tensor
+
+    def __init__(
+        self,
+        n_features: int,
+        n_classes: int,
+        n_inducing: int,
+        n_draws: int = 4,
+        n_predictive: int = 128,
+    ) -> None:
         super().__init__()
         self.gp = SVGP(n_features, n_inducing, n_classes)
         self.mixing = nn.Parameter(torch.eye(n_classes))
@@ -133,7 +142,15 @@ class SVGPHead(Head):
         # The same for every series: probabilities depend on nothing else in the batch.
         self.register_buffer("base_draws", torch.zeros(n_predictive, n_classes))
 
-    def reset(self, z, labels, weight, generator, inducing_points, lengthscale):
+    def reset(  # type: ignore[override]
+        self,
+        z: Tensor,
+        labels: Tensor,
+        weight: Tensor,
+        generator: torch.Generator,
+        inducing_points: Tensor,
+        lengthscale: Tensor,
+    ) -> None:
         """Start from inducing points and labels.
 
         Parameters
@@ -163,7 +180,7 @@ class SVGPHead(Head):
         # Half a cell away from 0 and 1, where the normal quantile is infinite.
         self.base_draws.copy_(torch.special.ndtri(draws.clamp(0.5 / n, 1 - 0.5 / n)))
 
-    def nll(self, z, labels):
+    def nll(self, z: Tensor, labels: Tensor) -> Tensor:
         """Compute the expected negative log-likelihood under q by reparametrised draws.
 
         Parameters
@@ -190,7 +207,7 @@ class SVGPHead(Head):
         label_logit = f.gather(1, labels.expand(len(f), 1, -1)).squeeze(1)
         return (torch.logsumexp(f, dim=1) - label_logit).mean(0)
 
-    def kl(self):
+    def kl(self) -> Tensor:
         """Compute the divergence term of the evidence lower bound.
 
         Returns
@@ -199,7 +216,7 @@ class SVGPHead(Head):
         """
         return self.gp.kl()
 
-    def predict_proba(self, z):
+    def predict_proba(self, z: Tensor) -> Tensor:
         """Compute predictive probabilities, with the same normal draws for every series.
 
         Parameters
@@ -217,7 +234,7 @@ class SVGPHead(Head):
             total = total + odds.mul_(odds.sum(1, keepdim=True).reciprocal()).sum(0)
         return total.T / len(self.base_draws)
 
-    def predict_log_proba(self, z):
+    def predict_log_proba(self, z: Tensor) -> Tensor:
         """Compute the logarithms of the predictive probabilities, finite where these underflow.
 
         Parameters
@@ -251,11 +268,11 @@ class SVGPHead(Head):
         latent = ((part.flatten(0, 1) @ right).unflatten(0, part.shape[:2]) for part in parts)
         return latent, is_small
 
-    def freeze(self):
+    def freeze(self) -> None:
         """Compute once the factors that predictions need of the parameters."""
         self.gp = self.gp.freeze()
 
-    def latent(self, z):
+    def latent(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Compute mean and standard deviation of the mixed latent function of every class.
 
         Parameters
@@ -283,12 +300,12 @@ class MLPHead(Head):
         Probability to drop a unit in training.
     """
 
-    def __init__(self, n_features, n_classes, dropout):
+    def __init__(self, n_features: int, n_classes: int, dropout: float) -> None:
         super().__init__()
         self.dropout = Dropout(dropout)
         self.linear = linear(n_features, n_classes)
 
-    def reset(self, z, labels, weight, generator):
+    def reset(self, z: Tensor, labels: Tensor, weight: Tensor, generator: torch.Generator) -> None:
         """Draw the parameters.
 
         Parameters
@@ -304,7 +321,7 @@ class MLPHead(Head):
         """
         reset_linear(self.linear, generator)
 
-    def nll(self, z, labels):
+    def nll(self, z: Tensor, labels: Tensor) -> Tensor:
         """Compute the negative log-likelihood.
 
         Parameters
@@ -318,7 +335,7 @@ class MLPHead(Head):
         """
         return nn.functional.cross_entropy(self._logits(z), labels, reduction="none")
 
-    def predict_log_proba(self, z):
+    def predict_log_proba(self, z: Tensor) -> Tensor:
         """Compute the logarithms of the class probabilities.
 
         Parameters
@@ -331,7 +348,7 @@ class MLPHead(Head):
         """
         return self._logits(z).log_softmax(1)
 
-    def predict_proba(self, z):
+    def predict_proba(self, z: Tensor) -> Tensor:
         """Compute class probabilities.
 
         Parameters

@@ -22,7 +22,7 @@ class SeasonFit(NamedTuple):
         How they depend on each other.
     square : tensor of shape (n,)
         Sum of the squared residuals at `loc`.
-    count : tensor of shape (n,)
+    n_observed : tensor of shape (n,)
         Number of observations.
     """
 
@@ -30,7 +30,7 @@ class SeasonFit(NamedTuple):
     scale: Tensor
     covariance: Tensor
     square: Tensor
-    count: Tensor
+    n_observed: Tensor
 
     def split(self, n_parts):
         """Return the parts of equal size, in the order of the rows.

@@ -1,15 +1,18 @@
 """Dates of the season from vegetation index series by a physics-constrained auto-encoder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Options, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState
 from sklearn_sits._warnings import warn_counted
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.nn.gridding import drop_gaps
@@ -26,6 +29,7 @@ from sklearn_sits.phenology.seasons import (
     usable_series,
 )
 from sklearn_sits.phenology.training import SeasonTraining
+from sklearn_sits.physics import Prior
 from sklearn_sits.physics.double_logistic import PHENOLOGY
 from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
@@ -184,27 +188,27 @@ class PhenologyVAERegressor(BaseVAERegressor):
 
     def __init__(
         self,
-        targets="all",
+        targets: str | Sequence[str] = "all",
         *,
-        channel=1,
-        season_start=None,
-        n_years=1,
-        n_seasons=1,
-        objective="simulations",
-        priors="wide",
-        noise=0.05,
-        n_hidden=64,
-        n_blocks=2,
-        pretrain_iter=4000,
-        max_iter=400,
-        batch_size=128,
-        learning_rate=4e-3,
-        n_mc_samples=16,
-        kl_weight=0.5,
-        random_state=None,
-        device="auto",
-        verbose=0,
-    ):
+        channel: int = 1,
+        season_start: float | None = None,
+        n_years: int = 1,
+        n_seasons: int = 1,
+        objective: Literal["simulations", "self-supervised", "hybrid"] = "simulations",
+        priors: Literal["wide"] | Mapping[str, Prior | tuple[float, float]] = "wide",
+        noise: float = 0.05,
+        n_hidden: int = 64,
+        n_blocks: int = 2,
+        pretrain_iter: int = 4000,
+        max_iter: int = 400,
+        batch_size: int = 128,
+        learning_rate: float = 4e-3,
+        n_mc_samples: int = 16,
+        kl_weight: float = 0.5,
+        random_state: RandomState = None,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+    ) -> None:
         self.targets = targets
         self.channel = channel
         self.season_start = season_start
@@ -350,7 +354,7 @@ class PhenologyVAERegressor(BaseVAERegressor):
                 total=len(packed),
             )
 
-    def reconstruct(self, X, dates=None):
+    def reconstruct(self, X: ArrayLike, dates: ArrayLike | None = None) -> np.ndarray:
         """Compute the vegetation index of the mean parameters.
 
         Parameters
@@ -388,12 +392,12 @@ class PhenologyVAERegressor(BaseVAERegressor):
         )
 
     @property
-    def quality_flags_(self):
+    def quality_flags_(self) -> dict[str, int]:
         """Bits of `quality` and what they mean: a dict of str to int."""
         check_is_fitted(self)
         return dict(QUALITY_FLAGS)
 
-    def quality(self, X):
+    def quality(self, X: ArrayLike) -> np.ndarray:
         """Find seasons whose predictions are not to be trusted.
 
         Parameters

@@ -53,7 +53,7 @@ def is_double(whole, first, second, constant, depth, module):
     is_flat = constant < whole.square
     one = torch.where(is_flat, constant, whole.square)
     n_parameters = torch.where(is_flat, _CONSTANT, _SEASON)
-    is_better = _is_better(one, n_parameters, both, _DOUBLE, whole.count, _LEVEL_DOUBLE)
+    is_better = _is_better(one, n_parameters, both, _DOUBLE, whole.n_observed, _LEVEL_DOUBLE)
     fall = torch.stack([depth, _amplitude(first, module), _amplitude(second, module)])
     return is_better & (fall >= module.smallest_amplitude).all(0)
 
@@ -79,7 +79,7 @@ def flag_seasons(fit, constant, days, seen, is_several, module):
     flags : int64 tensor of shape (n,)
         Sums of values of `QUALITY_FLAGS`.
     """
-    explains = _is_better(constant, _CONSTANT, fit.square, _SEASON, fit.count, _LEVEL_SEASON)
+    explains = _is_better(constant, _CONSTANT, fit.square, _SEASON, fit.n_observed, _LEVEL_SEASON)
     mean, _ = latent_moments(fit.loc, fit.scale)
     dates = module.to_parameters(mean)[:, 2:].unsqueeze(2)
     start, maturity, senescence, end = dates.unbind(1)
@@ -92,7 +92,7 @@ def flag_seasons(fit, constant, days, seen, is_several, module):
         | _is_badly_seen(senescence, end, days, seen),
         "extrapolated_start": (start < torch.where(seen, days, never)).all(1),
         "extrapolated_end": (end > torch.where(seen, days, -never)).all(1),
-        "misfit": fit.square > _MISFIT**2 * module.noise_variance * fit.count,
+        "misfit": fit.square > _MISFIT**2 * module.noise_variance * fit.n_observed,
     }
     return sum(QUALITY_FLAGS[name] * is_flagged for name, is_flagged in found.items())
 

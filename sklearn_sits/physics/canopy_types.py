@@ -22,7 +22,7 @@ def _change(**rows):
     return _CROPS | {name: Prior(*row, *row[2:]) for name, row in rows.items()}
 
 
-CANOPY_TYPES = {
+CANOPY_TYPES: dict[str, dict[str, Prior]] = {
     "crops": _CROPS,
     # Upright leaves, narrow for their height, that wither while they stand.
     "cereals": _change(

@@ -1,9 +1,12 @@
 """Normal distribution truncated to an interval, accurate however far away its mean is."""
 
 import math
+from collections.abc import Sequence
+from typing import Self
 
 import torch
 from numpy.polynomial.legendre import leggauss
+from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.distributions import Distribution, Uniform, constraints
 from torch.distributions.kl import register_kl
@@ -217,7 +220,14 @@ class TruncatedNormal(Distribution):
     }
     has_rsample = True
 
-    def __init__(self, loc, scale, low, high, validate_args=None):
+    def __init__(
+        self,
+        loc: Tensor | float,
+        scale: Tensor | float,
+        low: Tensor | float,
+        high: Tensor | float,
+        validate_args: bool | None = None,
+    ) -> None:
         parameters = broadcast_all(loc, scale, low, high)
         dtype = sum(parameters).dtype
         self.loc, self.scale, self.low, self.high = (p.to(dtype) for p in parameters)
@@ -241,7 +251,7 @@ class TruncatedNormal(Distribution):
         total = mass.sum(-1)
         return mode, shift, scale, total.log(), offset, mass / total.unsqueeze(-1)
 
-    def expand(self, batch_shape, _instance=None):
+    def expand(self, batch_shape: Sequence[int], _instance: Self | None = None) -> Self:
         """Expand to a larger batch shape.
 
         Parameters
@@ -268,24 +278,24 @@ class TruncatedNormal(Distribution):
         return constraints.interval(self.low, self.high)
 
     @property
-    def mode(self):
+    def mode(self) -> Tensor:
         """Value with the largest density, a tensor of the batch shape."""
         return self.loc.clamp(self.low, self.high)
 
     @property
-    def mean(self):
+    def mean(self) -> Tensor:
         """Mean after truncation, a tensor of the batch shape."""
         mode, *_, offset, share = self._integrate()
         return (mode + (share * offset).sum(-1)).to(self.loc.dtype)
 
     @property
-    def variance(self):
+    def variance(self) -> Tensor:
         """Variance after truncation, a tensor of the batch shape."""
         *_, offset, share = self._integrate()
         deviation = offset - (share * offset).sum(-1, keepdim=True)
         return (share * deviation.square()).sum(-1).to(self.loc.dtype)
 
-    def entropy(self):
+    def entropy(self) -> Tensor:
         """Compute the differential entropy.
 
         Returns
@@ -296,7 +306,7 @@ class TruncatedNormal(Distribution):
         integral = self._integrate()
         return _cross_entropy(integral, integral).to(self.loc.dtype)
 
-    def log_prob(self, value):
+    def log_prob(self, value: Tensor) -> Tensor:
         """Compute the log density.
 
         Parameters
@@ -315,7 +325,7 @@ class TruncatedNormal(Distribution):
         outside = (value < low) | (value > high)
         return log_prob.masked_fill(outside, -math.inf).to(self.loc.dtype)
 
-    def cdf(self, value):
+    def cdf(self, value: Tensor) -> Tensor:
         """Compute the cumulative distribution function.
 
         Parameters
@@ -334,7 +344,7 @@ class TruncatedNormal(Distribution):
         above = _quadrature(offset, end, shift, scale)[1].sum(-1)
         return (below / (below + above)).to(self.loc.dtype)
 
-    def icdf(self, value):
+    def icdf(self, value: Tensor) -> Tensor:
         """Compute quantiles, which are differentiable once in probability and parameters.
 
         Parameters
@@ -352,7 +362,9 @@ class TruncatedNormal(Distribution):
         u = u.masked_fill((u < 0) | (u > 1), math.nan)
         return _Quantile.apply(u, *self._exact)[0].to(self.loc.dtype)
 
-    def rsample(self, sample_shape=(), generator=None):
+    def rsample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
         """Draw samples that are differentiable once in the parameters.
 
         Parameters
@@ -372,7 +384,9 @@ class TruncatedNormal(Distribution):
         u = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
         return _Quantile.apply(u, *self._exact)[0].to(self.loc.dtype)
 
-    def sample(self, sample_shape=(), generator=None):
+    def sample(
+        self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None
+    ) -> Tensor:
         """Draw samples without a gradient.
 
         Parameters

@@ -1,7 +1,11 @@
 """PROSAIL: reflectance of a vegetation canopy in the bands of a sensor."""
 
+from collections.abc import Callable, Sequence
+from typing import Literal
+
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.sparse import eye_array
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -98,14 +102,14 @@ class Prosail(RadiativeTransferModel):
 
     def __init__(
         self,
-        sensor="Sentinel-2A",
-        bands=None,
+        sensor: str | Sensor = "Sentinel-2A",
+        bands: Sequence[str] | None = None,
         *,
-        leaf="D",
-        soil=None,
-        quadrature=3,
-        chunk_size=8192,
-    ):
+        leaf: Literal["D", "5"] = "D",
+        soil: ArrayLike | Callable[[Tensor, Tensor, Tensor], Tensor] | None = None,
+        quadrature: int | Literal["exact"] = 3,
+        chunk_size: int = 8192,
+    ) -> None:
         super().__init__()
         if isinstance(sensor, str):
             sensor = Sensor.load(sensor, bands)

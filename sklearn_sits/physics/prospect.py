@@ -65,7 +65,10 @@ class Prospect(nn.Module):
     True
     """
 
-    def __init__(self, refractive_index: np.ndarray, absorption: np.ndarray):
+    absorption: Tensor
+    interface: Tensor
+
+    def __init__(self, refractive_index: np.ndarray, absorption: np.ndarray) -> None:
         super().__init__()
         outside = _transmissivity(refractive_index, 90.0)
         # Transmissivity of the surface from a cone, from all directions, and from within.

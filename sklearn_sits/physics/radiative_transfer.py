@@ -166,18 +166,18 @@ class RadiativeTransferModel(nn.Module, ABC):
         low, high : Tensor of shape (n_variables + n_derived,), float64
         """
         table = [priors[variable.name] for variable in self.variables]
-        ends = (
+        bounds = (
             [min(prior.low, prior.dense_low) for prior in table],
             [max(prior.high, prior.dense_high) for prior in table],
         )
         geometry = torch.tensor(self.nominal_geometry, dtype=torch.float64)
         result = []
-        for end, name in zip(ends, ("low", "high"), strict=True):
-            end = torch.tensor(end, dtype=torch.float64)
+        for bound, name in zip(bounds, ("low", "high"), strict=True):
+            end = torch.tensor(bound, dtype=torch.float64)
             given = [getattr(trait, name) for trait in self.derived]
             traits = [
-                trait.compute(self, end, geometry) if bound is None else end.new_tensor(bound)
-                for trait, bound in zip(self.derived, given, strict=True)
+                trait.compute(self, end, geometry) if value is None else end.new_tensor(value)
+                for trait, value in zip(self.derived, given, strict=True)
             ]
             result.append(torch.cat([end, *(trait.reshape(1) for trait in traits)]))
         return result[0], result[1]

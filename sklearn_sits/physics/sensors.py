@@ -18,7 +18,7 @@ _SENTINEL2 = ("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12")
 _LAND = dict.fromkeys(("Sentinel-2A", "Sentinel-2B", "Sentinel-2C"), _SENTINEL2) | dict.fromkeys(
     ("Landsat-8", "Landsat-9", "MODIS-Terra", "MODIS-Aqua"), tuple(f"B{i}" for i in range(1, 8))
 )
-SENSORS = tuple(_LAND)
+SENSORS: tuple[str, ...] = tuple(_LAND)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,11 @@ class Sensor:
 
     @classmethod
     def from_responses(
-        cls, wavelengths: ArrayLike, responses: ArrayLike, names: Sequence[str], name="custom"
+        cls,
+        wavelengths: ArrayLike,
+        responses: ArrayLike,
+        names: Sequence[str],
+        name: str = "custom",
     ) -> "Sensor":
         """Make a sensor from relative spectral responses on any grid of wavelengths.
 

@@ -1,6 +1,7 @@
 """Position of the sun, and the time at which a satellite passes."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from sklearn_sits._module_names import set_module
 
@@ -11,7 +12,9 @@ _DAY = np.timedelta64(1, "D")
 
 
 @set_module("sklearn_sits.physics")
-def sun_angles(time, latitude, longitude):
+def sun_angles(
+    time: ArrayLike, latitude: ArrayLike, longitude: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """Compute the zenith and the azimuth of the sun.
 
     Parameters
@@ -80,7 +83,15 @@ def sun_angles(time, latitude, longitude):
 
 
 @set_module("sklearn_sits.physics")
-def overpass_time(date, latitude, longitude, *, node_time=10.5, inclination=98.62, ascending=False):
+def overpass_time(
+    date: ArrayLike,
+    latitude: ArrayLike,
+    longitude: ArrayLike,
+    *,
+    node_time: float = 10.5,
+    inclination: float = 98.62,
+    ascending: bool = False,
+) -> np.ndarray:
     """Estimate when a sun-synchronous satellite passes, from the date alone.
 
     Parameters

@@ -69,7 +69,7 @@ def _canopy_content(name, unit, leaf, description):
     return Trait(name, unit, compute, f"{description}, LAI x {leaf}")
 
 
-DERIVED_TRAITS = {
+DERIVED_TRAITS: dict[str, Trait] = {
     trait.name: trait
     for trait in (
         _canopy_content("CCC", "µg/cm²", "Cab", "canopy chlorophyll content per ground area"),

@@ -51,7 +51,7 @@ class Variable(NamedTuple):
     description: str
 
 
-VARIABLES = (
+VARIABLES: tuple[Variable, ...] = (
     Variable("N", "", 1.0, 3.5, "leaf structure"),
     Variable("Cab", "µg/cm²", 0.0, 120.0, "leaf chlorophyll a and b"),
     Variable("Car", "µg/cm²", 0.0, 40.0, "leaf carotenoids"),
@@ -64,7 +64,7 @@ VARIABLES = (
     Variable("psoil", "", 0.0, 1.0, "share of the dry soil in the mixture with the wet one"),
     Variable("rsoil", "", 0.0, 3.5, "brightness of the soil, a factor"),
 )
-GEOMETRY = (
+GEOMETRY: tuple[Variable, ...] = (
     Variable("sun zenith", "°", 0.0, 85.0, "angle of the sun from the zenith"),
     Variable("view zenith", "°", 0.0, 85.0, "angle of the sensor from the zenith"),
     Variable("relative azimuth", "°", -360.0, 360.0, "azimuth of the sun minus of the sensor"),
@@ -132,7 +132,7 @@ class Prior(NamedTuple):
 
 # Distributions of the simulations of the supervised network in Zérah et al. 2024, which follow
 # the ATBD of the Sentinel-2 biophysical variables (Weiss, Baret and Jay 2020).
-SIMULATION_PRIORS = {
+SIMULATION_PRIORS: dict[str, Prior] = {
     "N": Prior(1.5, 0.3, 1.2, 2.2, 1.3, 1.8),
     "Cab": Prior(45.0, 30.0, 20.0, 90.0, 45.0, 90.0),
     "Car": Prior(11.0, 5.0, 5.0, 23.0, 5.0, 23.0),

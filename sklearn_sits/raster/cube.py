@@ -1,18 +1,36 @@
 """Pack the pixels of an xarray cube."""
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin
 from sklearn_sits.raster.cube_layers import read_cube
 from sklearn_sits.raster.cube_packing import pack_block
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sklearn_sits._typing import Cube, Layers
 
 __all__ = ["pack_cube"]
 
 
 @set_module("sklearn_sits.raster")
-def pack_cube(cube, *, valid=None, static=None, bands=None, origin=None, decode=False):
+def pack_cube(
+    cube: Cube,
+    *,
+    valid: xr.DataArray | None = None,
+    static: Layers | None = None,
+    bands: Sequence[str] | None = None,
+    origin: Origin = None,
+    decode: bool = False,
+) -> np.ndarray:
     """Pack all pixels of a cube into one array.
 
     Parameters

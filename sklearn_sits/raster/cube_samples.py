@@ -1,37 +1,49 @@
 """Training series from a cube: at points, at random pixels or at those of a map of labels."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin, RandomState
 from sklearn_sits.raster.cube_layers import check_layer, read_cube
 from sklearn_sits.raster.cube_packing import pack_positions
 from sklearn_sits.raster.pixel_draws import draw_series
 from sklearn_sits.raster.points import find_pixels, read_points
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from sklearn_sits._typing import Cube, Layers
 
 __all__ = ["sample_cube", "sample_labels"]
 
 
 @set_module("sklearn_sits.raster")
 def sample_cube(
-    cube,
-    points=None,
+    cube: Cube,
+    points: pd.DataFrame | ArrayLike | None = None,
     *,
-    n_pixels=None,
-    max_chunks=None,
-    random_state=None,
-    x="x",
-    y="y",
-    crs=None,
-    valid=None,
-    static=None,
-    bands=None,
-    origin=None,
-    decode=False,
-):
+    n_pixels: int | None = None,
+    max_chunks: int | None = None,
+    random_state: RandomState = None,
+    x: str = "x",
+    y: str = "y",
+    crs: Any = None,
+    valid: xr.DataArray | None = None,
+    static: Layers | None = None,
+    bands: Sequence[str] | None = None,
+    origin: Origin = None,
+    decode: bool = False,
+) -> np.ndarray:
     """Pack the series of the pixels at points, or of pixels drawn at random.
 
     Parameters
@@ -136,18 +148,18 @@ def sample_cube(
 
 @set_module("sklearn_sits.raster")
 def sample_labels(
-    cube,
-    labels,
+    cube: Cube,
+    labels: xr.DataArray,
     *,
-    nodata=None,
-    n_per_class=None,
-    random_state=None,
-    valid=None,
-    static=None,
-    bands=None,
-    origin=None,
-    decode=False,
-):
+    nodata: int | None = None,
+    n_per_class: int | None = None,
+    random_state: RandomState = None,
+    valid: xr.DataArray | None = None,
+    static: Layers | None = None,
+    bands: Sequence[str] | None = None,
+    origin: Origin = None,
+    decode: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
     """Pack the series of labelled pixels.
 
     Parameters

@@ -1,8 +1,12 @@
 """Export a finished map as GeoTIFF."""
 
+from __future__ import annotations
+
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +16,9 @@ from sklearn_sits.raster.map_legend import read_legend
 from sklearn_sits.raster.map_writer import open_map
 from sklearn_sits.raster.raster_attributes import write_raster_attributes
 from sklearn_sits.raster.stac_item import find_period, make_stac_item
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["check_geotiff", "export_geotiff"]
 
@@ -23,7 +30,15 @@ _LARGEST_COLOR = 255
 
 
 @set_module("sklearn_sits.raster")
-def export_geotiff(source, path, *, crs=None, colors=None, stac=False, overwrite=False):
+def export_geotiff(
+    source: str | os.PathLike[str] | xr.DataArray,
+    path: str | os.PathLike[str],
+    *,
+    crs: Any = None,
+    colors: Mapping[Any, str] | None = None,
+    stac: bool = False,
+    overwrite: bool = False,
+) -> None:
     """Write a map as a cloud-optimised GeoTIFF.
 
     Parameters

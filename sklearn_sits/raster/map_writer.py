@@ -1,12 +1,16 @@
 """Write a lazy map chunk by chunk, and continue after an interruption."""
 
+from __future__ import annotations
+
 import json
 import numbers
 import os
 import shutil
 import sys
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -18,13 +22,24 @@ from sklearn_sits.raster.fingerprint import fingerprint
 from sklearn_sits.raster.map_legend import read_legend
 from sklearn_sits.raster.map_warnings import gather_warnings, take_warnings
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 __all__ = ["open_map", "write_map"]
 
 _STORE, _RECORD = "store", "finished_chunks"
 
 
 @set_module("sklearn_sits.raster")
-def write_map(raster, path, *, colors=None, overwrite=False, resume=True, progress=True):
+def write_map(
+    raster: xr.DataArray,
+    path: str | os.PathLike[str],
+    *,
+    colors: Mapping[Any, str] | None = None,
+    overwrite: bool = False,
+    resume: bool = True,
+    progress: bool = True,
+) -> xr.DataArray:
     """Write a lazy map into a Zarr store, chunk by chunk.
 
     Parameters
@@ -151,7 +166,7 @@ def write_map(raster, path, *, colors=None, overwrite=False, resume=True, progre
 
 
 @set_module("sklearn_sits.raster")
-def open_map(path):
+def open_map(path: str | os.PathLike[str]) -> xr.DataArray:
     """Open a finished map of :func:`write_map`.
 
     Parameters

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -29,7 +30,12 @@ _TOLERANCE = 0.01
 
 
 @set_module("sklearn_sits.raster")
-def write_vrt(tiles, path, *, overwrite=False):
+def write_vrt(
+    tiles: Sequence[str | os.PathLike[str]],
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write a virtual raster (VRT) that GDAL and QGIS open as one map of all tiles.
 
     Parameters

@@ -1,12 +1,16 @@
 """Predict every pixel of an xarray cube."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin
 from sklearn_sits._warnings import CollectedWarning, collect_warnings
 from sklearn_sits.exceptions import DataQualityWarning
 from sklearn_sits.raster.cube_layers import read_cube
@@ -17,6 +21,11 @@ from sklearn_sits.raster.map_warnings import MapWarnings, WarningRecords, gather
 from sklearn_sits.raster.model_channels import find_channels
 from sklearn_sits.raster.output import RasterOutput, describe_output, predict_series
 from sklearn_sits.raster.thread_limits import one_thread
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sklearn_sits._typing import Cube, Layers
 
 __all__ = ["predict_raster"]
 
@@ -50,18 +59,18 @@ class _Block(NamedTuple):
 
 @set_module("sklearn_sits.raster")
 def predict_raster(
-    estimator,
-    cube,
+    estimator: Any,
+    cube: Cube,
     *,
-    method="predict",
-    return_std=False,
-    valid=None,
-    static=None,
-    bands=None,
-    origin=None,
-    decode=False,
-    batch_size=None,
-):
+    method: str = "predict",
+    return_std: bool = False,
+    valid: xr.DataArray | None = None,
+    static: Layers | None = None,
+    bands: Sequence[str] | None = None,
+    origin: Origin = None,
+    decode: bool = False,
+    batch_size: int | None = None,
+) -> xr.DataArray:
     """Predict every pixel of a cube.
 
     Parameters

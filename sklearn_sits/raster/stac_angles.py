@@ -1,16 +1,32 @@
 """Angles of the sun and of the sensor from the metadata of the scenes."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
 from sklearn_sits.raster.stac_catalogue import match_items, read_items
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sklearn_sits._typing import Cube
+
 __all__ = ["read_stac_angles"]
 
 
 @set_module("sklearn_sits.raster")
-def read_stac_angles(items, cube, *, view_zenith=None, relative_azimuth=90.0):
+def read_stac_angles(
+    items: Iterable[Any],
+    cube: Cube,
+    *,
+    view_zenith: float | None = None,
+    relative_azimuth: float = 90.0,
+) -> xr.Dataset:
     """Read the angles of each date of a cube from the metadata of its scenes.
 
     Parameters

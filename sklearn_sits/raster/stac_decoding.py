@@ -1,12 +1,21 @@
 """Reflectance from the stored integers of a STAC catalogue, by the metadata of each scene."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from numbers import Real
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
 from sklearn_sits.raster.stac_catalogue import find_asset, match_items, read_items
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from sklearn_sits._typing import CubeT
 
 __all__ = ["decode_stac", "read_stac_scale"]
 
@@ -18,7 +27,7 @@ _NOT_REFLECTANCE = {"scl", "aot", "wvp", "tci", "visual", "cld", "snw"}
 
 
 @set_module("sklearn_sits.raster")
-def read_stac_scale(items, bands):
+def read_stac_scale(items: Iterable[Any], bands: Sequence[str]) -> xr.Dataset:
     """Read the scale and the offset of bands from the metadata of each scene.
 
     Parameters
@@ -84,7 +93,15 @@ def read_stac_scale(items, bands):
 
 
 @set_module("sklearn_sits.raster")
-def decode_stac(cube, items, bands, *, scale=None, offset=None, nodata=0):
+def decode_stac(
+    cube: CubeT,
+    items: Iterable[Any],
+    bands: Sequence[str],
+    *,
+    scale: float | None = None,
+    offset: float | None = None,
+    nodata: int = 0,
+) -> CubeT:
     """Turn the stored integers of a STAC cube into reflectance, date by date.
 
     Parameters

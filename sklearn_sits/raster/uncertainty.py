@@ -1,11 +1,18 @@
 """The most probable class of each pixel, and how certain it is."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import entr
 
 from sklearn_sits._extras import import_extra
 from sklearn_sits._module_names import set_module
 from sklearn_sits.raster.output import encode_labels
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 __all__ = ["map_uncertainty"]
 
@@ -14,7 +21,7 @@ _TOLERANCE = 1e-3
 
 
 @set_module("sklearn_sits.raster")
-def map_uncertainty(probabilities):
+def map_uncertainty(probabilities: xr.DataArray) -> xr.Dataset:
     """Map the most probable class and the uncertainty of a map of probabilities.
 
     Parameters

@@ -1,13 +1,17 @@
 """Linear interpolation of satellite image time series onto common dates."""
 
+from collections.abc import Sequence
 from numbers import Real
+from typing import Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import fit_context
 from sklearn_sits.series.checks import check_sits, split_sits
 from sklearn_sits.series.coverage import note_coverage
 from sklearn_sits.series.stored_array import open_stored, row_blocks
@@ -83,13 +87,15 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         "static_channels": ["array-like"],
     }
 
-    def __init__(self, dates=None, step=10, static_channels=()):
+    def __init__(
+        self, dates: ArrayLike | None = None, step: float = 10, static_channels: Sequence[int] = ()
+    ) -> None:
         self.dates = dates
         self.step = step
         self.static_channels = static_channels
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike, y: None = None) -> Self:
         """Set the dates of the result and the mean of each band.
 
         Parameters
@@ -138,7 +144,7 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
         self.fill_values_ = total / np.maximum(count, 1)
         return self
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Interpolate the series at `dates_`.
 
         Parameters
@@ -190,7 +196,7 @@ class LinearInterpolator(TransformerMixin, BaseEstimator):
             out[rows, n_out:] = np.where(np.isnan(static), fill_values[n_bands:], static)
         return out
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> np.ndarray:
         """Return the names of the columns, such as ``b1_t120``: band, then day.
 
         Parameters

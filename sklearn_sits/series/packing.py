@@ -6,19 +6,37 @@ acquisition date in days since an origin, the other channels are bands. NaN in a
 array ``(n_series, n_dates)`` stands for univariate series on a regular grid of dates in [0, 1].
 """
 
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import Origin
 from sklearn_sits.series.checks import check_numeric, split_sits
 from sklearn_sits.series.content import check_content, first_index
 from sklearn_sits.series.dates import to_days
 from sklearn_sits.series.table_mask import find_invalid_rows, list_valid_columns
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = ["pack", "pack_frame", "unpack"]
 
 
 @set_module("sklearn_sits")
-def pack(values, dates, *, mask=None, static=None, origin=None, dtype=np.float32):
+def pack(
+    values: ArrayLike,
+    dates: ArrayLike,
+    *,
+    mask: ArrayLike | None = None,
+    static: ArrayLike | None = None,
+    origin: Origin = None,
+    dtype: DTypeLike = np.float32,
+) -> np.ndarray:
     """Pack values and dates into one array.
 
     Parameters
@@ -124,7 +142,17 @@ list of the same without the first axis, default=None
 
 
 @set_module("sklearn_sits")
-def pack_frame(frame, *, id, date, bands, valid=None, static=None, origin=None, dtype=np.float32):
+def pack_frame(
+    frame: pd.DataFrame,
+    *,
+    id: str,
+    date: str,
+    bands: Sequence[str],
+    valid: str | ArrayLike | Mapping[str, Sequence[str]] | None = None,
+    static: Sequence[str] | None = None,
+    origin: Origin = None,
+    dtype: DTypeLike = np.float32,
+) -> tuple[np.ndarray, pd.Index]:
     """Pack a long table with one row per series and date.
 
     Parameters
@@ -229,7 +257,7 @@ def pack_frame(frame, *, id, date, bands, valid=None, static=None, origin=None, 
 
 
 @set_module("sklearn_sits")
-def unpack(X):
+def unpack(X: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Split a packed array into values, dates and mask.
 
     Parameters

@@ -1,5 +1,7 @@
 """Trait retrieval that is ready to use."""
 
+from collections.abc import Sequence
+
 from sklearn_sits._module_names import set_module
 from sklearn_sits.physics import SENSORS, Sensor
 from sklearn_sits.series.channel_names import match_names, suggest
@@ -29,7 +31,13 @@ def make_model(trained):
 
 
 @set_module("sklearn_sits")
-def load_prosail_vae(sensor="Sentinel-2A", bands=None, *, targets="LAI", time_scale=None):
+def load_prosail_vae(
+    sensor: str = "Sentinel-2A",
+    bands: Sequence[str] | None = None,
+    *,
+    targets: str | Sequence[str] = "LAI",
+    time_scale: float | None = None,
+) -> ProsailVAERegressor:
     """Load a :class:`ProsailVAERegressor` that was trained on simulations.
 
     It needs no training and no data: reflectances and angles in, traits with their uncertainty

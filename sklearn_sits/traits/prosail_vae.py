@@ -1,20 +1,23 @@
 """Vegetation traits from reflectances by a physics-constrained auto-encoder."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from typing import Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch.nn import ModuleDict
 
 from sklearn_sits._module_names import set_module
+from sklearn_sits._typing import RandomState
 from sklearn_sits.nn.calibrated_encoder import CalibratedEncoder
 from sklearn_sits.nn.encoder import ResidualEncoder
-from sklearn_sits.physics import Prosail, RadiativeTransferModel, Sensor
+from sklearn_sits.physics import Prior, Prosail, RadiativeTransferModel, Sensor
 from sklearn_sits.runtime.batches import ROW_BLOCK, predict_in_batches, to_tensor
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import check_device
@@ -251,32 +254,32 @@ class ProsailVAERegressor(BaseVAERegressor):
 
     def __init__(
         self,
-        targets="LAI",
+        targets: str | Sequence[str] = "LAI",
         *,
-        sensor="Sentinel-2A",
-        bands=None,
-        decoder=None,
-        objective="hybrid",
-        priors="mixed",
-        geometry="sensor",
-        init="random",
-        n_simulations=100_000,
-        noise=0.01,
-        n_hidden=64,
-        n_blocks=3,
-        pretrain_iter=3000,
-        max_iter=400,
-        batch_size=256,
-        learning_rate=3e-3,
-        n_mc_samples=16,
-        kl_weight="auto",
-        excluded_bands="auto",
-        quadrature=3,
-        time_scale=None,
-        random_state=None,
-        device="auto",
-        verbose=0,
-    ):
+        sensor: str | Sensor | None = "Sentinel-2A",
+        bands: Sequence[str] | None = None,
+        decoder: RadiativeTransferModel | None = None,
+        objective: Literal["hybrid", "self-supervised", "simulations"] = "hybrid",
+        priors: str | Sequence[str] | Mapping[str, Prior | tuple[float, float]] = "mixed",
+        geometry: str | Mapping[str, tuple[float, float]] = "sensor",
+        init: Literal["random", "shipped"] = "random",
+        n_simulations: int = 100_000,
+        noise: float = 0.01,
+        n_hidden: int = 64,
+        n_blocks: int = 3,
+        pretrain_iter: int = 3000,
+        max_iter: int = 400,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        n_mc_samples: int = 16,
+        kl_weight: float | Literal["auto"] = "auto",
+        excluded_bands: Literal["auto"] | Sequence[str] = "auto",
+        quadrature: int | Literal["exact"] = 3,
+        time_scale: float | Literal["auto"] | None = None,
+        random_state: RandomState = None,
+        device: str | torch.device = "auto",
+        verbose: int = 0,
+    ) -> None:
         self.targets = targets
         self.sensor = sensor
         self.bands = bands
@@ -520,7 +523,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             result[complete.reshape(X.shape)] = self._apply(parts, function, n_draws, seed)
         return result
 
-    def reconstruct(self, X):
+    def reconstruct(self, X: ArrayLike) -> np.ndarray:
         """Compute the reflectances of the mean traits.
 
         Parameters
@@ -547,12 +550,12 @@ class ProsailVAERegressor(BaseVAERegressor):
         )
 
     @property
-    def quality_flags_(self):
+    def quality_flags_(self) -> dict[str, int]:
         """Bits of `quality` and what they mean: a dict of str to int."""
         check_is_fitted(self)
         return list_flags([self._outputs[column] for column in self._find_targets()])
 
-    def quality(self, X):
+    def quality(self, X: ArrayLike) -> np.ndarray:
         """Tell what is wrong with spectra, and with the targets predicted from them.
 
         Parameters
@@ -616,7 +619,7 @@ class ProsailVAERegressor(BaseVAERegressor):
             )
         return flags.reshape(X.shape)
 
-    def calibrate(self, X, y, groups=None):
+    def calibrate(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Correct bias, slope and uncertainty of the targets with a few measurements.
 
         The correction of a target is a linear function of its predicted mean, by which its whole

@@ -1,15 +1,25 @@
 """Score of trait retrieval without labels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_is_fitted
 
 from sklearn_sits._module_names import set_module
+
+if TYPE_CHECKING:
+    from sklearn_sits.traits.prosail_vae import ProsailVAERegressor
 
 __all__ = ["reconstruction_score"]
 
 
 @set_module("sklearn_sits")
-def reconstruction_score(estimator, X, y=None):
+def reconstruction_score(
+    estimator: ProsailVAERegressor, X: ArrayLike, y: ArrayLike | None = None
+) -> float:
     """Score a fitted :class:`ProsailVAERegressor` without labels.
 
     A `scoring` of searches and cross-validation: minus half of the mean, over held-out spectra, of

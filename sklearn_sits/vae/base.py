@@ -1,15 +1,19 @@
 """Base class of the regressors whose decoder is a physical model."""
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import Literal, Self, overload
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, _fit_context
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.utils import check_consistent_length, check_random_state
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import _check_feature_names_in, _check_y, check_is_fitted
 
+from sklearn_sits._typing import RandomState, fit_context
 from sklearn_sits.runtime.parameters import NumberInterval, read_parameters
 from sklearn_sits.runtime.state import TorchStateMixin, check_device
 from sklearn_sits.series.channel_names import suggest
@@ -34,7 +38,7 @@ class BaseVAERegressor(
     outputs.
     """
 
-    _parameter_constraints = {
+    _parameter_constraints: dict = {
         "targets": [str, "array-like"],
         "objective": [StrOptions({"hybrid", "self-supervised", "simulations"})],
         "n_hidden": [NumberInterval(Integral, 1, None, closed="left")],
@@ -107,8 +111,8 @@ class BaseVAERegressor(
         parameters = vars(read_parameters(self))
         return TrainingSettings(**{name: parameters[name] for name in TrainingSettings._fields})
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
+    @fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: ArrayLike | None, y: ArrayLike | None = None) -> Self:
         """Fit the encoder.
 
         Parameters
@@ -135,7 +139,15 @@ class BaseVAERegressor(
             self._fit(X, y, check_device(self.device))
         return self
 
-    def predict(self, X, return_std=False):
+    @overload
+    def predict(self, X: ArrayLike, return_std: Literal[False] = False) -> np.ndarray: ...
+
+    @overload
+    def predict(self, X: ArrayLike, return_std: Literal[True]) -> tuple[np.ndarray, np.ndarray]: ...
+
+    def predict(
+        self, X: ArrayLike, return_std: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Predict the mean of the targets.
 
         Parameters
@@ -177,7 +189,9 @@ class BaseVAERegressor(
         moments = self._map_posterior(X, compute_moments, 2 * k)
         return self._select(moments[..., :k]), self._select(moments[..., k:])
 
-    def predict_interval(self, X, coverage=0.95):
+    def predict_interval(
+        self, X: ArrayLike, coverage: float = 0.95
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Predict central intervals of the targets.
 
         Parameters
@@ -218,7 +232,9 @@ class BaseVAERegressor(
         bounds = self._map_posterior(X, compute_quantiles, 2 * k)
         return self._select(bounds[..., :k]), self._select(bounds[..., k:])
 
-    def sample(self, X, n_draws=100, random_state=None):
+    def sample(
+        self, X: ArrayLike, n_draws: int = 100, random_state: RandomState = None
+    ) -> np.ndarray:
         """Draw the targets of each observation.
 
         Parameters
@@ -262,7 +278,7 @@ class BaseVAERegressor(
         draws = self._map_posterior(X, draw, np.prod(shape), n_draws=n_draws, seed=seed)
         return self._select(np.moveaxis(draws.reshape(*draws.shape[:-1], *shape), -2, 0))
 
-    def transform(self, X):
+    def transform(self, X: ArrayLike) -> np.ndarray:
         """Compute the means of all traits or parameters, whatever `targets` is.
 
         Parameters
@@ -286,7 +302,7 @@ class BaseVAERegressor(
         columns = list(range(len(self._outputs)))
         return self._map_posterior(X, lambda posterior, _: posterior.mean(columns), len(columns))
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Sequence[str] | None = None) -> np.ndarray:
         """Return the names of the columns that `transform` computes.
 
         Parameters

@@ -45,11 +45,10 @@ def test_checks():
 
 def test_matplotlib_is_imported_when_a_figure_is_drawn():
     for path in Path(displays.__file__).parent.glob("*.py"):
-        imports = [
-            node
-            for node in ast.walk(ast.parse(path.read_text("utf-8")))
-            if isinstance(node, ast.Import | ast.ImportFrom)
-        ]
+        tree = ast.parse(path.read_text("utf-8"))
+        # Without what only a type checker reads.
+        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
         names = {getattr(node, "module", node.names[0].name) for node in imports}
         assert not [name for name in names if name.startswith(("matplotlib", "xarray"))], path
 
