@@ -33,10 +33,15 @@ drone = Sensor.from_responses(wavelengths, responses, names, name="drone")
 # ``objective="simulations"`` needs no image: the regressor simulates canopies of many types, and
 # learns which of them a spectrum may come from. Few simulations and steps save time here; leave
 # these arguments out for real work.
-quick = {"objective": "simulations", "n_simulations": 10_000, "pretrain_iter": 300}
-sensors = {"camera with 5 bands": drone, "Sentinel-2 with 10 bands": "Sentinel-2A"}
+sensors = {"camera with 5 bands": drone, "Sentinel-2 with 10 bands": Sensor.load("Sentinel-2A")}
 regressors = {
-    name: ProsailVAERegressor(sensor=sensor, random_state=0, **quick).fit(None)
+    name: ProsailVAERegressor(
+        sensor=sensor,
+        objective="simulations",
+        n_simulations=10_000,
+        pretrain_iter=300,
+        random_state=0,
+    ).fit(None)
     for name, sensor in sensors.items()
 }
 
