@@ -51,8 +51,7 @@ $(MINIMA_STAMP): pyproject.toml constraints-min.txt
 # Old versions use functions that newer ones deprecate, which is no fault of ours.
 test-minima: $(MINIMA_STAMP)  ## Run a part of the tests with the lowest versions of dependencies
 	$(MINIMA)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow' \
-		-W default::DeprecationWarning -W default::PendingDeprecationWarning \
-		-W default::FutureWarning \
+		-W default::DeprecationWarning -W default::FutureWarning \
 		--ignore=tests/raster/test_geotiff.py --ignore=tests/raster/test_points.py \
 		--ignore=tests/raster/test_stac_decoding.py \
 		tests/cli tests/displays tests/metrics tests/model_selection tests/raster \

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import subprocess
@@ -69,10 +70,15 @@ def breaking(raster, n):
 
 
 def files(path):
-    return {
+    """Return the content of each file, that of metadata without the order of their keys."""
+    contents = {
         str(file.relative_to(path)): file.read_bytes()
         for file in sorted(path.rglob("*"))
         if file.is_file()
+    }
+    return {
+        name: json.loads(content) if name.endswith(".zmetadata") else content
+        for name, content in contents.items()
     }
 
 
