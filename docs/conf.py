@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
     "inspect_global_variables": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "parallel": int(os.environ.get("DOCS_WORKERS", 2)),
     "abort_on_example_error": True,
     "min_reported_time": 5,
     "download_all_examples": False,
