@@ -36,8 +36,9 @@ lint: $(STAMP)  ## Check style, formatting, types and the import contracts
 	$(BIN)/lint-imports --no-logo
 
 # One torch thread a worker (tests/conftest.py), so workers share the cores without contention.
-test: lint  ## Run the checks and the whole test suite, the wheel's test included
+test: lint  ## Run the checks, the whole test suite, the wheel's test included, and the gallery
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(MAKE) docs
 
 # Not part of `test`: it needs an environment of its own.
 $(MINIMA_STAMP): pyproject.toml constraints-min.txt
