@@ -16,8 +16,8 @@ from sklearn_sits.displays import SeriesDisplay
 # %%
 # An index from two bands
 # -----------------------
-# The data are one year of Sentinel-2 over a forest in Romania, with clouds. The normalised difference
-# of near infrared and red grows with green leaves. It is missing where a band is.
+# The data are one year of Sentinel-2 over a forest in Romania, with clouds. The normalised
+# difference of near infrared and red grows with green leaves. It is missing where a band is.
 romania = load_romania(years=2018)
 bands = romania.feature_names
 red, near_infrared = (1 + bands.index(name) for name in ("B4", "B8A"))
@@ -29,11 +29,11 @@ cover = np.array(["open", "closed", "dense"])[np.digitize(romania.target, [60, 8
 # %%
 # The year of each class
 # ----------------------
-# Lines are medians, the shaded bands hold the middle 80 % of the observations, and the bars at the
-# bottom tell how many of the series are clear. Open forest turns green two weeks later and stays lower
-# all summer, while closed and dense forest overlap on every date: these two will be confused. In January
-# and February hardly a series is clear, so the large differences there come from a few pixels. The dips
-# of May and August are thin clouds that the mask has missed.
+# Lines are medians, the shaded bands hold the middle 80 % of the observations, and the bars at
+# the bottom tell how many of the series are clear. Open forest turns green two weeks later and
+# stays lower all summer, while closed and dense forest overlap on every date: these two will be
+# confused. In January and February hardly a series is clear, so the large differences there come
+# from a few pixels. The dips of May and August are thin clouds that the mask has missed.
 SeriesDisplay.from_data(
     series,
     cover,
