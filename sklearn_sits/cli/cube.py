@@ -25,6 +25,18 @@ class Cube(NamedTuple):
     valid: object
     layers: object
 
+    def list_bands(self):
+        """List the names of the bands.
+
+        Returns
+        -------
+        names : list of str or None
+            None if the cube has no names.
+        """
+        if hasattr(self.bands, "data_vars"):
+            return list(self.bands.data_vars)
+        return self.bands["band"].values.tolist() if "band" in self.bands.coords else None
+
     def find_static(self, names):
         """Return static layers by name; the name itself of a coordinate.
 

@@ -48,7 +48,7 @@ def fit_model(args):
     channels = find_channels(args)
     cube, options = None, {}
     if args.cube is not None:
-        cube, options = _open(args, channels)
+        channels, cube, options = _open(args, channels)
     if args.points is not None:
         points = read_points(args)
         X = sample_cube(cube, points, x=args.x, y=args.y, crs=args.crs, **options)
@@ -78,13 +78,14 @@ def fit_model(args):
 
 
 def _open(args, channels):
-    """Return the bands of the cube, and how to take series from it."""
+    """Return the channels with all bands, the cube, and how to take series from it."""
     cube = open_cube(args.cube, args, channels.static, channels.bands)
+    if channels.bands is None:
+        # Another cube may have them in another order.
+        channels = channels._replace(bands=cube.list_bands())
     options = {"bands": channels.bands, "origin": channels.origin, "decode": args.decode}
-    return cube.bands, options | {
-        "valid": cube.valid,
-        "static": cube.find_static(channels.static),
-    }
+    options |= {"valid": cube.valid, "static": cube.find_static(channels.static)}
+    return channels, cube.bands, options
 
 
 def _fit_encoder(args, channels, cube, options):

@@ -158,6 +158,14 @@ def test_accuracy_by_groups_and_folds(capsys, tmp_path):
     assert overall["estimate"].item() > 0.9
 
 
+def test_bands_of_the_cube_are_stored(capsys):
+    fit = ["fit", *POINTS, *CUBE, "--unlabelled", "0", "--estimator", "random-forest"]
+    main([*fit, "--out", "all.skops", "--overwrite"])
+    trust = re.search(r"need (--trust .*)\n", capsys.readouterr().out)[1].split()
+    main(["info", "all.skops", *trust])
+    assert re.search(r"\nbands +B04, B08\n", capsys.readouterr().out)
+
+
 @pytest.mark.filterwarnings("ignore:.*series instead of n_pixels")
 def test_labels_at_points_and_pixels_without_labels(capsys):
     """The encoder learns from pixels of the cube, and positions are no bands."""
