@@ -18,7 +18,7 @@ import zarr
 from docstrings import public_objects
 from scenes import TOP, compute_reflectance, make_item
 
-from sklearn_sits import MTANEncoder, pack
+from sklearn_sits import MTANEncoder, MTANMLPClassifier, MTANSVGPClassifier, pack
 from sklearn_sits.cli.parser import make_parser
 from sklearn_sits.datasets import make_prosail, make_sits
 
@@ -214,7 +214,8 @@ def test_examples_run(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
     # The pages show the defaults; fewer steps are enough to see that they run.
-    monkeypatch.setitem(MTANEncoder.__init__.__kwdefaults__, "max_iter", 10)
+    for estimator in (MTANEncoder, MTANMLPClassifier, MTANSVGPClassifier):
+        monkeypatch.setitem(estimator.__init__.__kwdefaults__, "max_iter", 10)
     namespace = {"__name__": "example"} | (PREPARE.get(page.stem, dict)() or {})
     for line, code in _examples(page):
         # Tracebacks then name the page and its line.
