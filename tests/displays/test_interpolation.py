@@ -81,6 +81,6 @@ def test_wrong_arguments(classifier, series):
     empty[:, 1] = np.nan
     with pytest.raises(ValueError, match="no observation in channel 1"):
         InterpolationDisplay.from_estimator(classifier, empty)
-    model = make_pipeline(LinearInterpolator(), LogisticRegression()).fit(X, y)
+    model = make_pipeline(LinearInterpolator(), LogisticRegression(max_iter=1000)).fit(X, y)
     with pytest.raises(TypeError, match="pass the fitted step"):
         InterpolationDisplay.from_estimator(model, X[0])
