@@ -109,7 +109,7 @@ def _check_alike(first, tile):
                 f"All tiles must have the same {name}: {Path(first.name).name} has {find(first)}, "
                 f"{Path(tile.name).name} has {find(tile)}."
             )
-    column, row = ~first.transform @ (tile.transform.c, tile.transform.f)
+    column, row = _find_offset(first, tile)
     if max(abs(column - round(column)), abs(row - round(row))) > _TOLERANCE:
         raise ValueError(
             f"All tiles must lie on one grid: {Path(tile.name).name} is {column:g} columns and "
@@ -120,15 +120,17 @@ def _check_alike(first, tile):
 def _describe(tiles, folder, rasterio):
     """Return the root of the file."""
     first = tiles[0]
-    corners = [~first.transform @ (tile.transform.c, tile.transform.f) for tile in tiles]
-    starts = np.rint(corners).astype(int)
+    starts = np.rint([_find_offset(first, tile) for tile in tiles]).astype(int)
     ends = starts + [(tile.width, tile.height) for tile in tiles]
     origin = starts.min(axis=0)
     width, height = ends.max(axis=0) - origin
-    transform = first.transform @ rasterio.Affine.translation(*origin)
+    x, x_column, x_row, y, y_column, y_row = first.transform.to_gdal()
+    column, row = origin.tolist()
+    x, y = x + column * x_column + row * x_row, y + column * y_column + row * y_row
+    transform = (x, x_column, x_row, y, y_column, y_row)
     root = ElementTree.Element("VRTDataset", rasterXSize=str(width), rasterYSize=str(height))
     _add(root, "SRS", first.crs.to_wkt())
-    _add(root, "GeoTransform", ", ".join(str(number) for number in transform.to_gdal()))
+    _add(root, "GeoTransform", ", ".join(map(str, transform)))
     metadata = ElementTree.SubElement(root, "Metadata")
     for name, value in sorted(_find_tags(tiles).items()):
         _add(metadata, "MDI", value, key=name)
@@ -139,7 +141,7 @@ def _describe(tiles, folder, rasterio):
         if first.units[i - 1]:
             _add(band, "UnitType", first.units[i - 1])
         if first.nodata is not None:
-            _add(band, "NoDataValue", f"{first.nodata:g}")
+            _add(band, "NoDataValue", _write_nodata(first, i))
         _add_legend(band, first, i, rasterio)
         for tile, start in zip(tiles, starts - origin, strict=True):
             _add_source(band, tile, i, start, folder)
@@ -183,7 +185,22 @@ def _add_source(band, tile, i, start, folder):
     column, row = (str(offset) for offset in start)
     ElementTree.SubElement(source, "DstRect", {"xOff": column, "yOff": row} | size)
     if tile.nodata is not None:
-        _add(source, "NODATA", f"{tile.nodata:g}")
+        _add(source, "NODATA", _write_nodata(tile, i))
+
+
+def _find_offset(first, tile):
+    """Return how many columns and rows of the first tile lie before the corner of another one."""
+    inverse, x, y = ~first.transform, tile.transform.c, tile.transform.f
+    return (
+        inverse.a * x + inverse.b * y + inverse.c,
+        inverse.d * x + inverse.e * y + inverse.f,
+    )
+
+
+def _write_nodata(tile, i):
+    """Return the value of pixels without data, exactly: rasterio has it as floating point."""
+    is_integer = np.issubdtype(tile.dtypes[i - 1], np.integer)
+    return str(int(tile.nodata) if is_integer else tile.nodata)
 
 
 def _add(parent, tag, text, **attributes):

@@ -63,6 +63,18 @@ def test_last_tile_counts_where_tiles_overlap(tmp_path):
             assert file.read(1).tolist() == [expected, expected]
 
 
+@pytest.mark.parametrize(
+    ("dtype", "fill"), [("int32", -2147483648), ("float32", -3.4028234663852886e38)]
+)
+def test_nodata_of_many_digits(tmp_path, dtype, fill):
+    raster = make_map(values=[[fill, 1, 2], [3, 4, 5]], dtype=dtype)
+    raster.attrs["_FillValue"] = raster.dtype.type(fill)
+    write_vrt(write(tmp_path, one=raster), tmp_path / "map.vrt")
+    with rasterio.open(tmp_path / "map.vrt") as file:
+        assert file.nodata == fill
+        assert file.read(1, masked=True).mask.tolist() == [[True, False, False], [False] * 3]
+
+
 def test_several_bands_with_units(tmp_path):
     values = np.random.default_rng(0).random((2, 3, 4), np.float32)
     coords = {"target": ["LAI", "CCC"], "y": [30.0, 20.0, 10.0], "x": [0.0, 10.0, 20.0, 30.0]}
