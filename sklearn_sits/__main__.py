@@ -40,7 +40,8 @@ def main(arguments=None):
         sys.stderr.write(f"{args.prog}: error: {say_options(' '.join(str(error).split()))}\n")
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{args.prog}: interrupted. The same command continues.\n")
+        what_next = "The same command continues" if args.resumes else "Nothing was written"
+        sys.stderr.write(f"{args.prog}: interrupted. {what_next}.\n")
         sys.exit(130)
 
 

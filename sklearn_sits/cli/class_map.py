@@ -13,6 +13,8 @@ __all__ = ["count_pixels", "read_classes"]
 
 _SQUARE_METRES_PER_HECTARE = 1e4
 _BLOCK = {"x": 512, "y": 512}
+# Error of areas; a zone of UTM has 0.2 %.
+_LARGEST_DISTORTION = 0.01
 
 
 def read_classes(path, points, x="x", y="y", crs=None):
@@ -80,7 +82,7 @@ def count_pixels(path):
     Raises
     ------
     ValueError
-        If the file is no class map, or its coordinates are not metric.
+        If the file is no class map, or its projection distorts areas by more than 1 %.
     """
     with import_extra("rasterio").open(path) as file:
         names = _read_names(file)
@@ -89,6 +91,7 @@ def count_pixels(path):
                 f"The map must be in a projection that preserves areas, got {file.crs}. In "
                 "degrees, pixels have different areas."
             )
+        _check_areas(file)
         _, metres = file.crs.linear_units_factor
         area = abs(file.transform.determinant) * metres**2 / _SQUARE_METRES_PER_HECTARE
         counts = dict.fromkeys(names, 0)
@@ -98,6 +101,22 @@ def count_pixels(path):
                 if value in counts:
                     counts[value] += one
     return {names[value]: n * area for value, n in counts.items() if n}
+
+
+def _check_areas(file):
+    """Check that pixels have the size that their coordinates say, at the corners of the map."""
+    pyproj = import_extra("pyproj")
+    crs = pyproj.CRS.from_user_input(file.crs.to_wkt())
+    left, bottom, right, top = file.bounds
+    corners = np.array([[left, bottom], [left, top], [right, bottom], [right, top]])
+    to_degrees = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
+    factors = pyproj.Proj(crs).get_factors(*to_degrees.transform(*corners.T))
+    scale = np.asarray(factors.areal_scale)
+    if not (np.abs(scale - 1) <= _LARGEST_DISTORTION).all():
+        raise ValueError(
+            f"The map must be in a projection that preserves areas. In {file.crs}, an area on the "
+            f"map is {scale.min():.3g} to {scale.max():.3g} times the one on the ground."
+        )
 
 
 def _read_names(file):

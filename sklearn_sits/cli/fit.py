@@ -1,5 +1,6 @@
 """The command that fits a classifier."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -69,9 +70,17 @@ def fit_model(args):
             RandomForestClassifier(_N_TREES, random_state=args.random_state),
         )
     channels.store(estimator.fit(X, y))
-    io.dump(estimator, args.out)
-    name = Path(args.out).name
-    sys.stdout.write(f"{name}: {args.estimator}, {len(X)} series, {len(np.unique(y))} classes\n")
+    out = Path(args.out)
+    # A model that is replaced is not lost if the disk is full.
+    unfinished = out.with_name(f".{out.name}.partial")
+    try:
+        io.dump(estimator, unfinished)
+        os.replace(unfinished, out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    sys.stdout.write(
+        f"{out.name}: {args.estimator}, {len(X)} series, {len(np.unique(y))} classes\n"
+    )
     untrusted = list_untrusted(args.out)
     if untrusted:
         sys.stdout.write(f"Other commands need --trust {' '.join(untrusted)}\n")

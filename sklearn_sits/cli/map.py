@@ -36,31 +36,48 @@ def make_map(args):
     """
     estimator = load_model(args.model, args.trust, trust_pickle=args.trust_pickle)
     channels = find_channels(args, estimator)
+    out = Path(args.out)
     with _workers(args):
-        if len(args.cube) == 1:
-            _map_cube(args, estimator, channels, args.cube[0], Path(args.out))
-            return
-        folder = Path(args.out)
-        folder.mkdir(exist_ok=True)
-        tiles = [folder / f"{Path(cube).stem}.tif" for cube in args.cube]
-        for cube, tile in zip(args.cube, tiles, strict=True):
-            _map_cube(args, estimator, channels, cube, tile)
-        write_vrt(tiles, folder / "map.vrt", overwrite=args.overwrite)
+        if out.suffix == ".zarr":
+            raster = _predict(args, estimator, channels, args.cube[0])
+            write_map(raster, out, overwrite=args.overwrite, **_list_options(args))
+        elif len(args.cube) == 1:
+            _write_tiles(args, estimator, channels, {out: args.cube[0]})
+        else:
+            out.mkdir(exist_ok=True)
+            cubes = {out / f"{Path(cube).stem}.tif": cube for cube in args.cube}
+            _write_tiles(args, estimator, channels, cubes, mosaic=out / "map.vrt")
 
 
-def _map_cube(args, estimator, channels, path, out):
-    raster = _predict(args, estimator, channels, path)
-    options = {"resume": not args.no_resume, "progress": not args.quiet}
-    if out.suffix == ".zarr":
-        write_map(raster, out, overwrite=args.overwrite, **options)
-        return
-    geotiff = {"crs": args.crs, "colors": _read_colors(args.colors), "overwrite": args.overwrite}
-    # Before hours of computing.
-    check_geotiff(raster, out, **geotiff)
-    store = out.with_name(out.name + ".zarr")
-    write_map(raster, store, overwrite=args.overwrite, **options)
-    export_geotiff(store, out, **geotiff)
-    shutil.rmtree(store)
+def _write_tiles(args, estimator, channels, cubes, mosaic=None):
+    """Write a GeoTIFF for each cube, by way of stores that an interrupted run continues."""
+    stores = {tile: tile.with_name(tile.name + ".zarr") for tile in cubes}
+    # Files beside stores are those of the run that was interrupted.
+    continues = mosaic is not None and any(store.exists() for store in stores.values())
+    if mosaic is not None and mosaic.exists() and not (args.overwrite or continues):
+        raise FileExistsError(f"{mosaic} exists. overwrite=True replaces it.")
+    for tile, path in cubes.items():
+        raster = _predict(args, estimator, channels, path)
+        replaced = args.overwrite or (continues and stores[tile].exists())
+        # Before hours of computing.
+        check_geotiff(raster, tile, **_list_geotiff_options(args, replaced))
+        write_map(raster, stores[tile], overwrite=args.overwrite, **_list_options(args))
+    # Stores stay until all files are written: they tell a run that continues what is finished.
+    for tile, store in stores.items():
+        replaced = args.overwrite or mosaic is not None
+        export_geotiff(store, tile, **_list_geotiff_options(args, replaced))
+    if mosaic is not None:
+        write_vrt(list(cubes), mosaic, overwrite=True)
+    for store in stores.values():
+        shutil.rmtree(store)
+
+
+def _list_options(args):
+    return {"resume": not args.no_resume, "progress": not args.quiet}
+
+
+def _list_geotiff_options(args, overwrite):
+    return {"crs": args.crs, "colors": _read_colors(args.colors), "overwrite": overwrite}
 
 
 def _predict(args, estimator, channels, path):

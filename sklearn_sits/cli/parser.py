@@ -48,7 +48,7 @@ def make_parser(version):
     -------
     parser : argparse.ArgumentParser
         Its result has `run`, the function of the command as "module:name"; `check`, which checks
-        the options; and `prog`, the command.
+        the options; `prog`, the command; and `resumes`, whether an interrupted command continues.
     """
     parser = argparse.ArgumentParser(
         "python -m sklearn_sits",
@@ -63,7 +63,7 @@ def make_parser(version):
             name, help=summary[0].lower() + summary[1:], description=description
         )
         add_options(command)
-        command.set_defaults(run=run, check=check, prog=command.prog)
+        command.set_defaults(run=run, check=check, prog=command.prog, resumes=name == "map")
     return parser
 
 
@@ -214,6 +214,12 @@ def _check_fit(args):
     _check_pair(args, "observations", "labels")
     if args.points is not None and args.cube is None:
         raise ValueError("--points needs --cube.")
+    is_used = args.points is not None or (args.estimator != ESTIMATORS[2] and args.unlabelled)
+    if args.cube is not None and not is_used:
+        raise ValueError(
+            "--cube is not used: the series come from --observations, and the estimator learns "
+            "from no pixels without labels."
+        )
     if args.observations is not None and args.bands is None:
         raise ValueError("--observations needs --bands.")
     _check_files(args, "observations", "labels", "points", "cube")

@@ -76,7 +76,8 @@ def read_series(args, channels):
     alone = len(labels) - kept.sum()
     if alone or not kept.all():
         warn_counted(
-            "{without} of {n} series have no label, and {alone} labels no series: left out.",
+            "{without} of {n} series without a label and {alone} labels without a series are "
+            "left out.",
             DataQualityWarning,
             without=int((~kept).sum()),
             n=len(ids),

@@ -232,7 +232,10 @@ def test_series_without_labels_are_left_out(capsys, tmp_path):
     command[command.index("fields.csv")] = str(tmp_path / "fields.csv")
     main(command)
     found = capsys.readouterr()
-    assert "warning: 5 of 40 series have no label, and 0 labels no series: left out" in found.err
+    assert (
+        "warning: 5 of 40 series without a label and 0 labels without a series are left out"
+        in found.err
+    )
     assert "35 series" in found.out
 
 
@@ -242,6 +245,7 @@ BAD_INPUTS = [
     (["fit", *TABLES, "--out", "new.skops"], "--observations needs --bands"),
     (["fit", "--out", "new.skops"], "Labels come from --observations and --labels, or"),
     (["fit", *POINTS, "--out", "new.skops"], "--points needs --cube"),
+    ([*FIT, *CUBE, "--out", "new.skops", "--unlabelled", "0"], "--cube is not used"),
     ([*FIT, "--out", "new.skops", "--id", "field"], "has no column 'field', only"),
     ([*FIT, "--out", "new.skops", "--date", "B04"], "dates|days"),
     ([*FIT, "--out", "new.skops", "--unlabelled", "-1"], "--unlabelled must not be negative"),
