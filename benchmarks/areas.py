@@ -7,8 +7,8 @@ import argparse
 import warnings
 
 import numpy as np
+from report import print_table
 from sklearn.exceptions import UndefinedMetricWarning
-from systems import print_table
 
 from sklearn_sits.metrics import area_estimates
 

@@ -27,7 +27,7 @@ os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 import numpy as np
 import prosail
 import torch
-from systems import print_table
+from report import print_table
 
 from sklearn_sits.physics import SENSORS, VARIABLES, Prosail, sample_geometry, sample_variables
 

@@ -13,7 +13,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 import zarr
-from systems import print_table
+from report import print_table
 
 from sklearn_sits import MTANEncoder
 

@@ -4,7 +4,7 @@ import csv
 import itertools
 
 import numpy as np
-from systems import print_table, spread
+from report import print_table, spread
 
 # File of the data and file of the embeddings of Presto.
 SETS = {

@@ -10,7 +10,7 @@ import time
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-from systems import print_table
+from report import print_table
 
 from sklearn_sits.nn.attention import MultiTimeAttention
 

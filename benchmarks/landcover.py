@@ -15,9 +15,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 from land_cover_data import load_california
+from report import print_table, spread
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.model_selection import StratifiedGroupKFold
-from systems import NAMES, make_system, print_table, spread
+from systems import NAMES, make_system
 
 from sklearn_sits.metrics import expected_calibration_error
 

@@ -25,9 +25,10 @@ import pandas as pd
 import torch
 import xarray as xr
 import zarr
+from report import print_table
 from scale import MIB, peak_memory
 from sklearn.base import BaseEstimator
-from systems import make_system, print_table
+from systems import make_system
 from torch.utils.flop_counter import FlopCounterMode
 
 from sklearn_sits import load_prosail_vae

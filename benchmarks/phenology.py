@@ -18,10 +18,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
+from report import print_table
 from scipy.optimize import least_squares
 from scipy.special import expit
 from scipy.stats import t as student
-from systems import print_table
 
 from sklearn_sits import PhenologyVAERegressor
 from sklearn_sits.datasets import make_phenology

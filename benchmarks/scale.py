@@ -19,7 +19,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-from systems import NAMES, make_system, print_table
+from report import print_table
+from systems import NAMES, make_system
 
 from sklearn_sits.datasets import make_sits
 

@@ -1,6 +1,5 @@
 """The systems that the benchmarks compare, all on the same packed array."""
 
-import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -41,18 +40,3 @@ def make_system(name, seed):
     else:
         raise ValueError(f"Unknown system {name!r}, expected one of {NAMES}.")
     return make_pipeline(LinearInterpolator(), *steps)
-
-
-def print_table(header, rows):
-    """Print a Markdown table."""
-    table = [[str(cell) for cell in row] for row in [header, *rows]]
-    widths = [max(len(row[i]) for row in table) for i in range(len(header))]
-    table.insert(1, ["-" * width for width in widths])
-    for row in table:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        print("| " + " | ".join(cells) + " |")
-
-
-def spread(values, digits):
-    """Format mean ± standard deviation."""
-    return f"{np.mean(values):.{digits}f} ± {np.std(values):.{digits}f}"

@@ -15,12 +15,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
+from report import print_table
 from scipy.stats import norm
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from systems import print_table
 
 from sklearn_sits import ProsailVAERegressor, load_prosail_vae
 from sklearn_sits.datasets import make_prosail

@@ -14,9 +14,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
+from report import print_table
 from scipy.stats import norm, spearmanr
 from sklearn.model_selection import LeaveOneGroupOut
-from systems import print_table
 
 from sklearn_sits import load_prosail_vae
 
