@@ -7,7 +7,7 @@ import argparse
 import warnings
 
 import numpy as np
-from report import print_table
+from report import Report, add_results_option
 from sklearn.exceptions import UndefinedMetricWarning
 
 from sklearn_sits.metrics import area_estimates
@@ -96,6 +96,7 @@ def main():
     parser.add_argument("--classes", type=int, default=5)
     parser.add_argument("--samples", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
+    add_results_option(parser)
     arguments = parser.parse_args()
     rows = []
     for title, design in DESIGNS.items():
@@ -104,9 +105,11 @@ def main():
         )
         rows.append([title, *(f"{value:.1f}" for value in [*shares, *errors])])
     header = ["sample", "area", "user's", "producer's", "overall", "pixel counting", "estimate"]
-    print(f"{arguments.maps} maps of {arguments.classes} classes: coverage of 95 % intervals in %,")
-    print("and mean absolute error of the areas in % of the true area\n")
-    print_table(header, rows)
+    title = (
+        f"{arguments.maps} maps of {arguments.classes} classes: coverage of 95 % intervals in %, "
+        "and mean absolute error of the areas in % of the true area"
+    )
+    Report(arguments).add("coverage", header, rows, title)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 import torch
 import zarr
-from report import print_table
+from report import Report, add_results_option
 
 from sklearn_sits import MTANEncoder
 
@@ -50,6 +50,7 @@ def measure(X, n_transformed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=1_000_000, help="series of the Zarr array")
+    add_results_option(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
@@ -63,7 +64,7 @@ def main():
             array[first : first + CHUNK] = make_series(min(CHUNK, args.n - first), rng)
         rows.append([f"{args.n:,} in Zarr", *measure(array, 100_000)])
     header = ["series", "fit s", "fit CPU s", "growth MiB", "transform s per million"]
-    print_table(header, rows)
+    Report(args).add("times", header, rows, "One thread, 36 dates and 13 bands")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ for `pip install -e .[benchmarks]`. Without it the two systems are left out.
 import argparse
 import csv
 import os
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -40,10 +41,11 @@ from few_labels_report import (
     Results,
     draw_figure,
     read_rows,
-    report,
+    report_tables,
 )
 from land_cover_data import load_california, load_canada, load_france
 from peers import LTAEClassifier, TempCNNClassifier
+from report import RESULTS, Report, add_results_option, round_score
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -61,8 +63,7 @@ from sklearn.svm import SVC
 from sklearn_sits import LinearInterpolator, MTANEncoder, MTANMLPClassifier, MTANSVGPClassifier
 from sklearn_sits.metrics import expected_calibration_error
 
-OUTPUT = Path(__file__).parent / "output" / "few_labels.csv"
-QUICK_OUTPUT = OUTPUT.with_name("few_labels_quick.csv")
+OUTPUT = RESULTS / "few_labels.csv"
 SMALLEST = 1e-4  # probability, in the log-loss
 
 
@@ -243,7 +244,7 @@ def run_fold(name, fold, done, args):
             encoder, times = fit_encoder(data.X[train])
             key = (name, str(fold), "0", "none", ENCODER)
             if key not in done:
-                writer.writerow(dict(zip(KEY, key, strict=True)) | {"n_labels": 0} | times)
+                write_row(writer, key, {"n_labels": 0} | times)
         if any(key[-1] in AEON for key, _ in todo):
             compile_kernels(data, train)
         for key, rows in todo:
@@ -251,8 +252,14 @@ def run_fold(name, fold, done, args):
             model = make_system(system, seed, data, data.y[rows], encoder)
             X = data.Z if system in PRESTO else data.X
             scores = evaluate(model, X, data.y, rows, test)
-            writer.writerow(dict(zip(KEY, key, strict=True)) | {"n_labels": len(rows)} | scores)
+            write_row(writer, key, {"n_labels": len(rows)} | scores)
     return name, fold, len(todo)
+
+
+def write_row(writer, key, scores):
+    """Write the key and the scores of a fit."""
+    values = {name: round_score(value) for name, value in scores.items()}
+    writer.writerow(dict(zip(KEY, key, strict=True)) | values)
 
 
 def compile_kernels(data, train):
@@ -305,7 +312,8 @@ def parse_arguments():
     parser.add_argument("--quick", action="store_true", help="1 fold, 1 draw, less data")
     parser.add_argument("--resume", action="store_true", help="keep and complete the output")
     parser.add_argument("--jobs", type=int, default=1, help="processes, each with one thread")
-    parser.add_argument("--output", type=Path, help="file of the rows")
+    parser.add_argument("--output", type=Path, help="file of the scores of each fit (CSV)")
+    add_results_option(parser)
     parser.add_argument("--figure", type=Path, help="file of the learning curves (PNG)")
     args = parser.parse_args()
     if args.systems is None:
@@ -315,8 +323,19 @@ def parse_arguments():
         args.folds, args.draws, args.counts = 1, 1, ["5", "all"]
     elif args.full:
         args.folds, args.draws, args.all_draws = 4, 5, 3
-    args.output = args.output or (QUICK_OUTPUT if args.quick else OUTPUT)
     return args
+
+
+def run_all(args):
+    """Do the fits and report them."""
+    args.output.parent.mkdir(exist_ok=True, parents=True)
+    if not args.resume or not args.output.exists():
+        args.output.write_text(",".join(FIELDS) + "\r\n")
+    run(args)
+    results = Results(read_rows(args.output))
+    report_tables(results, Report(args))
+    if args.figure:
+        draw_figure(results, args.figure)
 
 
 def main():
@@ -327,15 +346,10 @@ def main():
         print(f"Few labels benchmark skipped: --data names no folder with {absent[0]}.")
         return
     args.systems = leave_out(args.systems)
-    args.output.parent.mkdir(exist_ok=True, parents=True)
-    if not args.resume or not args.output.exists():
-        args.output.write_text(",".join(FIELDS) + "\r\n")
-    run(args)
-    results = Results(read_rows(args.output))
-    report(results)
-    if args.figure:
-        draw_figure(results, args.figure)
-    print(f"\nRows written to {os.path.relpath(args.output)}")
+    with tempfile.TemporaryDirectory() as folder:
+        if args.output is None:
+            args.output = Path(folder) / "quick.csv" if args.quick else OUTPUT
+        run_all(args)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
 """Tables and learning curves of the benchmark of few labels, from the rows of its fits."""
 
 import csv
-import itertools
 
 import numpy as np
-from report import print_table, spread
+from report import spread
 
 # File of the data and file of the embeddings of Presto.
 SETS = {
@@ -25,6 +24,24 @@ LINEAR = ["lin-rf", "lin-extratrees", "lin-svc", "lin-lr", "lin-hgb"]
 SYSTEMS = [*LINEAR, *PRESTO, *AEON, "ltae", "tempcnn", *OURS]
 # Variants of other systems that cost much time: they run if named, and with --full.
 EXTRA = ["lin-extratrees", "lin-hgb", "presto-rf"]
+TITLES = {
+    "lin-rf": "lin-RF",
+    "lin-extratrees": "lin-ExtraTrees",
+    "lin-svc": "lin-SVC",
+    "lin-lr": "lin-LR",
+    "lin-hgb": "lin-HGB",
+    "presto-lr": "Presto, LR",
+    "presto-rf": "Presto, RF",
+    "quant": "lin-QUANT",
+    "minirocket": "lin-MiniRocket",
+    "ltae": "L-TAE",
+    "tempcnn": "TempCNN",
+    "mtan-svgp": "mTAN-SVGP",
+    "mtan-mlp": "mTAN-MLP",
+    "mtan-svgp-unlabelled": "mTAN-SVGP with encoder",
+    "mtan-mlp-unlabelled": "mTAN-MLP with encoder",
+    "encoder-lr": "MTANEncoder, LR",
+}
 ENCODER = "encoder"  # rows of its fits: no labels, no scores
 
 
@@ -68,16 +85,31 @@ class Results:
         runs = self.runs(name, count, system) if runs is None else runs
         return np.array([self.rows[name, *run, count, system][score] for run in runs])
 
+    def describe(self, name, count, system):
+        """Format OA, log-loss and calibration error, with the number of runs if they are fewer."""
+        runs = self.runs(name, count, system)
+        if not runs:
+            return ""
+        oa, loss, ece = (self.get(name, count, system, s) for s in ("oa", "log_loss", "ece"))
+        cell = f"{spread(oa, 1)}, {loss.mean():.3f}, {ece.mean():.2f}"
+        return cell if len(runs) >= self.n_runs(name) else f"{cell} ({len(runs)})"
+
+    def n_runs(self, name):
+        """Return the largest number of runs of a system on a set."""
+        return max(len(self.runs(name, c, s)) for c in self.counts(name) for s in SYSTEMS)
+
     def compare(self, name, count, system, other):
-        """Format the paired differences of OA and ratios of log-loss."""
+        """Format the paired difference of OA and ratio of log-loss."""
         runs = self.runs(name, count, system, other)
         if not runs or system == other:
-            return ["-", "-"]
+            return ""
         oa, loss = (
             [self.get(name, count, one, score, runs) for one in (system, other)]
             for score in ("oa", "log_loss")
         )
-        return [spread(oa[0] - oa[1], 1), spread(loss[0] / loss[1], 2)]
+        return f"{np.mean(oa[0] - oa[1]):+.1f} ± {np.std(oa[0] - oa[1]):.1f}, " + (
+            f"{np.mean(loss[0] / loss[1]):.2f}"
+        )
 
     def best(self, name, count, systems):
         """Return the system of the highest mean OA."""
@@ -85,60 +117,86 @@ class Results:
         return max(systems, key=lambda s: self.get(name, count, s, "oa").mean(), default=None)
 
 
-def report(results):
-    """Print the tables."""
-    columns = ["oa", "macro_f1", "log_loss", "ece", "cpu_s"]
-    titles = ["system", "OA %", "macro-F1 %", "log loss", "ECE", "fit CPU s", "runs"]
-    for name, count in itertools.chain(
-        *([(n, c) for c in results.counts(n)] for n in results.sets)
-    ):
-        print(
-            f"\n## {name}, {count} labels a class\n"
-            if count != "all"
-            else f"\n## {name}, all labels\n"
+def report_tables(results, report):
+    """Add the tables of each set, of the times of the encoder, and of a summary."""
+    for name in results.sets:
+        counts = results.counts(name)
+        systems = [s for s in SYSTEMS if any(results.runs(name, c, s) for c in counts)]
+        columns = ["system", *(f"{c} labels" for c in counts)]
+
+        def fill(describe, systems=systems, counts=counts):
+            return [[TITLES[s], *(describe(c, s) for c in counts)] for s in systems]
+
+        report.add(
+            name,
+            columns,
+            fill(lambda count, system, name=name: results.describe(name, count, system)),
+            f"{name}, labels per class: OA %, log-loss, ECE",
         )
-        table = []
-        for system in results.systems(name, count):
-            scores = (results.get(name, count, system, column) for column in columns)
-            cells = [spread(s, d) for s, d in zip(scores, [1, 1, 3, 3, 1], strict=True)]
-            table.append([system, *cells, len(results.runs(name, count, system))])
-        print_table(titles, table)
-    print("\n## Compared to lin-rf, paired: OA in points, log loss as a ratio\n")
-    print_table(
-        ["set", "labels", "system", "OA", "log loss"],
-        [
-            [name, count, system, *results.compare(name, count, system, "lin-rf")]
-            for name in results.sets
-            for count in results.counts(name)
-            for system in results.systems(name, count)
-            if system != "lin-rf"
-        ],
-    )
-    report_rivals(results)
+        paired = [s for s in systems if s != "lin-rf"]
+        report.add(
+            f"{name}, paired",
+            columns,
+            fill(lambda c, s, name=name: results.compare(name, c, s, "lin-rf"), paired),
+            f"{name}: OA in points more than lin-RF, ratio of the log-losses, paired",
+        )
+        report.add(
+            f"{name}, other scores",
+            columns,
+            fill(lambda count, system, name=name: describe_others(results, name, count, system)),
+            f"{name}: macro-F1 %, CPU s of the fit",
+        )
+    report_rivals(results, report)
     if results.encoders:
-        print("\n## Fits of the encoder, without labels\n")
-        names = sorted({row["set"] for row in results.encoders})
+        names = [name for name in results.sets if any(r["set"] == name for r in results.encoders)]
         times = [[r["cpu_s"] for r in results.encoders if r["set"] == name] for name in names]
         rows = [[n, spread(t, 1), len(t)] for n, t in zip(names, times, strict=True)]
-        print_table(["set", "fit CPU s", "fits"], rows)
+        report.add("encoder", ["set", "fit CPU s", "fits"], rows, "Fits of the encoder")
+    report_summary(results, report)
 
 
-def report_rivals(results):
-    """Print how our systems compare to the better of QUANT and L-TAE, and to Presto."""
-    table = []
+def describe_others(results, name, count, system):
+    """Format macro-F1 and the time of a fit."""
+    if not results.runs(name, count, system):
+        return ""
+    f1, cpu = (results.get(name, count, system, s) for s in ("macro_f1", "cpu_s"))
+    return f"{spread(f1, 1)}, {cpu.mean():.1f}"
+
+
+def report_rivals(results, report):
+    """Add how the Gaussian process with the encoder compares to other systems."""
+    ours = "mtan-svgp-unlabelled"
+    rows = []
     for name in results.sets:
         for count in results.counts(name):
-            best = results.best(name, count, ["quant", "ltae"])
-            for system in results.systems(name, count):
-                if system in OURS:
-                    row = [name, count, system, best or "-"]
-                    for other in (best, "presto-lr"):
-                        row += results.compare(name, count, system, other)
-                    table.append(row)
-    if table:
-        print("\n## Compared to the better of quant and ltae, and to presto-lr, paired\n")
-        header = ["set", "labels", "system", "better", "OA", "log loss"]
-        print_table([*header, "OA to presto-lr", "log loss to presto-lr"], table)
+            if results.runs(name, count, ours):
+                best = results.best(name, count, ["quant", "ltae"])
+                others = ["lin-rf", best, "presto-lr", "mtan-mlp-unlabelled", "mtan-svgp"]
+                cells = [o and results.compare(name, count, ours, o) or "" for o in others]
+                rows.append([name, count, TITLES.get(best, ""), *cells])
+    columns = ["set", "labels", "better of QUANT and L-TAE", "to lin-RF", "to that one"]
+    columns += ["to Presto", "to mTAN-MLP with encoder", "to mTAN-SVGP"]
+    if rows:
+        title = f"{TITLES[ours]}: OA in points more, ratio of the log-losses, paired"
+        report.add("rivals", columns, rows, title)
+
+
+def report_summary(results, report):
+    """Add the few rows that tell which classifier to take."""
+    name, systems = "california-cloudy", ["lin-rf", "mtan-svgp", "mtan-svgp-unlabelled"]
+    rows = [
+        [count, *(describe_briefly(results, name, count, system) for system in systems)]
+        for count in COUNTS
+        if results.runs(name, count, *systems)
+    ]
+    if rows:
+        report.add("summary", ["labels per class", *(TITLES[s] for s in systems)], rows)
+
+
+def describe_briefly(results, name, count, system):
+    """Format OA and log-loss."""
+    oa, loss = (results.get(name, count, system, s).mean() for s in ("oa", "log_loss"))
+    return f"{oa:.1f} %, {loss:.3f}"
 
 
 FIGURE = {

@@ -10,7 +10,7 @@ import time
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
-from report import print_table
+from report import Report, add_results_option
 
 from sklearn_sits.nn.attention import MultiTimeAttention
 
@@ -83,6 +83,7 @@ def main():
     parser.add_argument("--heads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, help="CPU threads, all by default")
+    add_results_option(parser)
     args = parser.parse_args()
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -107,7 +108,6 @@ def main():
         "sklearn_sits, shared dates": lambda: attention(times, values, seen)[0],
         "sklearn_sits, own dates": lambda: attention(times, values, seen, index)[0],
     }
-    print(f"{torch.get_num_threads()} threads, batch {args.batch}, {args.dates} dates\n")
     rows, reference = [], None
     for name, interpolate in ways.items():
         result, slope = run(attention, interpolate, gradient)
@@ -117,9 +117,11 @@ def main():
         assert (slope - reference[1]).norm() <= 1e-4 * slope.norm()
         ms = median_ms(lambda way=interpolate: run(attention, way, gradient), args.repeats)
         rows.append((name, ms, saved_mib(interpolate)))
-    print_table(
+    Report(args).add(
+        "passes",
         ["interpolator", "ms", "speed ratio", "saved for backward MiB"],
         [[name, f"{ms:.2f}", f"{rows[0][1] / ms:.1f}", f"{mib:.1f}"] for name, ms, mib in rows],
+        f"{torch.get_num_threads()} threads, {args.batch} series, {args.dates} dates",
     )
 
 

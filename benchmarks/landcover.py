@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 from land_cover_data import load_california
-from report import print_table, spread
+from report import RESULTS, Report, add_results_option, round_score, spread
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.model_selection import StratifiedGroupKFold
 from systems import NAMES, make_system
@@ -24,10 +24,10 @@ from sklearn_sits.metrics import expected_calibration_error
 
 # Below 10,000 series boosting draws nothing at random: one run stands for every seed.
 DETERMINISTIC = {"lin-hgb"}
-OUTPUT = Path(__file__).parent / "output" / "landcover.csv"
+OUTPUT = RESULTS / "landcover.csv"
 SCORES = ["oa", "macro_f1", "log_loss", "ece", "fit_s", "predict_s"]
-TITLES = ["OA %", "macro-F1 %", "log loss", "ECE", "fit s", "predict s"]
-DIGITS = [2, 2, 3, 3, 1, 2]
+TITLES = ["OA %", "macro-F1 %", "log-loss", "ECE", "fit s", "predict s"]
+DIGITS = [1, 1, 3, 3, 1, 2]
 
 
 def evaluate(model, X, y, train, test):
@@ -67,15 +67,16 @@ def run(data, variant, systems, seeds, n_folds, step):
                 yield {"variant": variant, "seed": seed, "fold": fold, "system": system} | scores
 
 
-def summarise(rows, systems):
-    """Print the table of scores and that of the paired differences."""
+def summarise(report, variant, rows, systems):
+    """Report the table of scores and that of the paired differences."""
     scores = {
         system: {
             name: np.array([r[name] for r in rows if r["system"] == system]) for name in SCORES
         }
         for system in systems
     }
-    print_table(
+    report.add(
+        variant,
         ["system", *TITLES],
         [
             [system, *(spread(of[name], d) for name, d in zip(SCORES, DIGITS, strict=True))]
@@ -84,19 +85,20 @@ def summarise(rows, systems):
     )
     pairs = [(system, "lin-rf") for system in systems if system != "lin-rf"]
     pairs.append(("mtan-svgp", "mtan-mlp"))
-    print("\nPaired by seed and fold:\n")
-    print_table(
-        ["system", "compared to", "OA, points", "log loss, ratio"],
+    report.add(
+        f"{variant}, paired",
+        ["system", "compared to", "OA, points", "log-loss, ratio"],
         [
             [
                 system,
                 other,
-                spread(scores[system]["oa"] - scores[other]["oa"], 2),
-                spread(scores[system]["log_loss"] / scores[other]["log_loss"], 3),
+                spread(scores[system]["oa"] - scores[other]["oa"], 1),
+                spread(scores[system]["log_loss"] / scores[other]["log_loss"], 2),
             ]
             for system, other in pairs
             if system in scores and other in scores
         ],
+        f"{variant}, paired by seed and fold",
     )
 
 
@@ -108,25 +110,28 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a sixth of the data, 1 seed, 2 folds")
     parser.add_argument("--threads", type=int, default=1, help="of PyTorch: batches are small")
+    parser.add_argument("--output", type=Path, help="file of the scores of each fit (CSV)")
+    add_results_option(parser)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     if args.data is None or not (args.data / "s2_california_2021.npz").exists():
         print("Land cover benchmark skipped: --data names no folder with s2_california_2021.npz.")
         return
-    OUTPUT.parent.mkdir(exist_ok=True)
+    output = args.output or (Path(os.devnull) if args.quick else OUTPUT)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    report = Report(args)
     seeds, n_folds, step = (1, 2, 6) if args.quick else (args.seeds, 4, 1)
     fields = ["variant", "seed", "fold", "system", *SCORES]
     # Rows are written one by one: an interrupted run leaves what it has done.
-    with OUTPUT.open("w", newline="", buffering=1) as file:
+    with output.open("w", newline="", buffering=1) as file:
         writer = csv.DictWriter(file, fields)
         writer.writeheader()
         for variant in args.variants:
             rows = []
             for row in run(args.data, variant, args.systems, seeds, n_folds, step):
-                writer.writerow(row)
+                writer.writerow({key: round_score(value) for key, value in row.items()})
                 rows.append(row)
-            summarise(rows, args.systems)
-    print(f"\nRows written to {os.path.relpath(OUTPUT)}")
+            summarise(report, variant, rows, args.systems)
 
 
 if __name__ == "__main__":

@@ -153,3 +153,8 @@ def spread(values, digits):
     """Format mean ± standard deviation, the mean alone if there is one value."""
     mean = f"{np.mean(values):.{digits}f}"
     return mean if np.size(values) == 1 else f"{mean} ± {np.std(values):.{digits}f}"
+
+
+def round_score(value):
+    """Return a number with six digits, and anything else as it is, for a file of scores."""
+    return f"{value:.6g}" if isinstance(value, float) else value
