@@ -75,12 +75,16 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/areas.py
 	$(BIN)/python benchmarks/canopy.py --train
 	$(BIN)/python benchmarks/encoder.py
+	$(BIN)/python benchmarks/romania.py
 	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep
-	$(BIN)/python benchmarks/phenology.py
+	$(BIN)/python benchmarks/phenology.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/map.py --chunks 256
 	$(BIN)/python benchmarks/traits.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/landcover.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/few_labels.py $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python benchmarks/sensors.py $(if $(DATA),--data "$(DATA)")
+	$(if $(DATA),$(BIN)/python benchmarks/traits_calibration.py --data "$(DATA)")
+	$(BIN)/python benchmarks/tables.py
 
 clean:  ## Remove the environment, the caches and the build products
 	rm -rf $(VENV) $(MINIMA) build dist docs/_build docs/gallery docs/api/generated

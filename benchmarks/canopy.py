@@ -10,7 +10,6 @@ import argparse
 import json
 import math
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")
 import numpy as np
 import prosail
 import torch
-from report import print_table
+from report import Report, add_results_option
 
 from sklearn_sits.physics import SENSORS, VARIABLES, Prosail, sample_geometry, sample_variables
 
@@ -234,7 +233,7 @@ def jax_cases(values):
 
 
 def describe_speed(cases, rates, unit, standard=None):
-    """Print a table of rates, and of ratios to a standard, the first case if there is none."""
+    """Return a table of rates, and of ratios to a standard, the first case if there is none."""
     mean, std = rates.mean(0), rates.std(0, ddof=1)
     standard = standard or mean[0]
     rows = [
@@ -246,8 +245,7 @@ def describe_speed(cases, rates, unit, standard=None):
         ]
         for case, m, s in zip(cases, mean, std, strict=True)
     ]
-    print_table(["", f"spectra per {unit}", "ratio", "compile s"], rows)
-    return standard
+    return ["", f"spectra per {unit}", "ratio", "compile s"], rows, standard
 
 
 def node_table(n, rounds, seconds):
@@ -356,6 +354,7 @@ def main():
     parser.add_argument("--n-train", type=int, default=100_000, help="simulations to train on")
     parser.add_argument("--quick", action="store_true", help="a few sets and short repeats")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    add_results_option(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
     if args.worker:
@@ -365,46 +364,49 @@ def main():
         args.n, args.n_train, args.rounds, args.seconds = 200, 2_000, 3, 0.05
         args.no_compile = True
 
-    print(f"Python {platform.python_version()}, PyTorch {torch.__version__}, one thread")
-
+    report = Report(args)
     for name, draw in [("full bounds", full_bounds), ("priors of simulations", priors)]:
         rows, n, drawn = accuracy(draw, args.n)
-        print(f"\n## Difference to prosail 2.0.5, {name}: {n:,} sets")
-        print(f"\n{drawn - n:,} of {drawn:,} left out: soil times canopy albedo > {MAX_REBOUND}.")
-        print(f'"exact" in both precisions, then {DEFAULT} nodes a band.\n')
         kinds = ["float64", "float32", f"{DEFAULT} nodes, float32"]
-        print_table(["", *(f"{kind} {x}" for kind in kinds for x in ("max", "mean"))], rows)
+        columns = ["", *(f"{kind} {x}" for kind in kinds for x in ("max", "mean"))]
+        title = (
+            f"Difference to prosail 2.0.5, {name}: {n:,} sets, {drawn - n:,} left out "
+            f"(soil times canopy albedo > {MAX_REBOUND})"
+        )
+        report.add(f"difference, {name}", columns, rows, title)
 
-    print(f"\n## Nodes of the quadrature: Sentinel-2A, {args.n:,} sets of the priors\n")
-    head = ["nodes a band", "wavelengths", "mean error", "max error", "forward per CPU-second"]
-    print_table(head, node_table(args.n, args.rounds, args.seconds))
+    title = f"Nodes of the quadrature: Sentinel-2A, {args.n:,} sets of the priors"
+    columns = ["nodes per band", "wavelengths", "mean error", "largest error"]
+    columns += ["spectra per CPU-second"]
+    report.add("nodes", columns, node_table(args.n, args.rounds, args.seconds), title)
 
-    print(f"\n## Speed: one thread, float32, Sentinel-2A, {BATCH:,} spectra a call\n")
-    print("The other packages compute the full spectrum only, 2,101 wavelengths.\n")
+    title = f"Speed: one thread, float32, Sentinel-2A, {BATCH:,} spectra a call"
     cases = peer_cases() + our_cases(BATCH, "cpu", compiled=not args.no_compile)
     rates = time_rounds(cases, args.rounds, args.seconds)
-    standard = describe_speed(cases, rates, "CPU-second")
+    columns, rows, standard = describe_speed(cases, rates, "CPU-second")
+    report.add("speed", columns, rows, title)
     if torch.cuda.is_available():
-        print(f"\n## Speed: {torch.cuda.get_device_name()}, {GPU_BATCH:,} spectra a call\n")
 
         def clock():
             torch.cuda.synchronize()
             return time.perf_counter()
 
         cases = our_cases(GPU_BATCH, "cuda", compiled=not args.no_compile)
-        describe_speed(cases, time_rounds(cases, args.rounds, args.seconds, clock), "s", standard)
+        rates = time_rounds(cases, args.rounds, args.seconds, clock)
+        columns, rows, _ = describe_speed(cases, rates, "s", standard)
+        title = f"Speed: {torch.cuda.get_device_name()}, {GPU_BATCH:,} spectra a call"
+        report.add("speed, cuda", columns, rows, title)
 
-    print("\n## Memory: float32, default chunk_size\n")
     rows = [["saved for backward, per spectrum", f"{saved_bytes(BATCH) / 1024:.1f} KiB"]]
     for name in ["forward", "backward"] if sys.platform == "linux" else []:
         rows.append([f"peak of {MANY:,} spectra, {name}", f"{peak_growth(name) / MIB:.0f} MiB"])
-    print_table(["", "memory"], rows)
+    report.add("memory", ["", "memory"], rows, "Memory: float32, default chunk_size")
 
     if args.train:
         rows, seconds = train(args.n_train, min(args.n, 10_000), 3)
-        print(f"\n## MLPRegressor, trained on {args.n_train:,} simulations: 3 seeds\n")
-        print_table(["target", "std", "RMSE", "bias", "r"], rows)
-        print(f"\nFit: {np.mean(seconds):.1f} ± {np.std(seconds, ddof=1):.1f} s")
+        rows.append(["fit s", f"{np.mean(seconds):.0f}", "", "", ""])
+        title = f"MLPRegressor, trained on {args.n_train:,} simulations: 3 seeds"
+        report.add("perceptron", ["target", "std", "RMSE", "bias", "r"], rows, title)
 
 
 if __name__ == "__main__":

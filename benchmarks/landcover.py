@@ -25,19 +25,23 @@ from sklearn_sits.metrics import expected_calibration_error
 # Below 10,000 series boosting draws nothing at random: one run stands for every seed.
 DETERMINISTIC = {"lin-hgb"}
 OUTPUT = RESULTS / "landcover.csv"
-SCORES = ["oa", "macro_f1", "log_loss", "ece", "fit_s", "predict_s"]
-TITLES = ["OA %", "macro-F1 %", "log-loss", "ECE", "fit s", "predict s"]
+SMALLEST = 1e-4  # probability
+SCORES = ["oa", "macro_f1", "log_loss", "ece", "fit_cpu_s", "predict_cpu_s"]
+TITLES = ["OA %", "macro-F1 %", "log-loss", "ECE", "fit CPU s", "predict CPU s"]
 DIGITS = [1, 1, 3, 3, 1, 2]
 
 
 def evaluate(model, X, y, train, test):
     """Return the scores of one fold, as a dict."""
-    start = time.perf_counter()
+    start = time.process_time()
     model.fit(X[train], y[train])
-    fitted = time.perf_counter()
+    fitted = time.process_time()
     proba = model.predict_proba(X[test])
-    end = time.perf_counter()
+    end = time.process_time()
     label = model.classes_[proba.argmax(1)]
+    # A forest may call a class impossible, and one such error would outweigh all other series.
+    proba = np.maximum(proba, SMALLEST)
+    proba /= proba.sum(1, keepdims=True)
     values = [
         100 * accuracy_score(y[test], label),
         100 * f1_score(y[test], label, average="macro"),

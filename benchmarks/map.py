@@ -25,7 +25,7 @@ import pandas as pd
 import torch
 import xarray as xr
 import zarr
-from report import print_table
+from report import Report, add_results_option
 from scale import MIB, peak_memory
 from sklearn.base import BaseEstimator
 from systems import make_system
@@ -291,6 +291,7 @@ def main():
     parser.add_argument("--lai-size", type=int, default=512, help="the same, for LAI per date")
     parser.add_argument("--folder", help="where to write the cube, default: a temporary folder")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    add_results_option(parser)
     args = parser.parse_args()
     if args.worker:
         worker(**json.loads(args.worker))
@@ -314,21 +315,27 @@ def main():
         threads = max(args.threads)
         rates = call(task="calibrate", folder=folder, device=args.device, threads=threads)
     gib = 2 * args.size**2 * args.dates * args.bands / 2**30
-    print(f"\n## {args.size}² pixels, {args.dates} dates, {args.bands} bands: {gib:.1f} GiB\n")
-    shares = ["model %", "pack %", "write %", "read, wait %", "outside %"]
-    print_table(["system", "chunk", "threads", "s", "pixels/s", "peak MiB", *shares], rows)
-    print(
-        f"\nCopies {rates['bandwidth'] / 1e9:.1f} GB/s, matrix products "
-        f"{rates['products'] / 1e9:,.0f} GFLOP/s (float32), {args.device}, {threads} threads\n"
-    )
+    kind = "" if args.device == "cpu" else f", {args.device}"
+    name = f"{args.size} pixels{kind}"
+    report = Report(args)
+    columns = ["system", "chunk", "threads", "s", "pixels/s", "peak MiB", "model %", "pack %"]
+    columns += ["write %", "read, wait %", "outside %"]
+    title = f"{args.size}² pixels, {args.dates} dates, {args.bands} bands: {gib:.1f} GiB"
+    report.add(name, columns, rows, title)
     if "mtan-svgp" in fastest:
-        report = fastest["mtan-svgp"]
-        moving = report["bytes"] / rates["bandwidth"]
-        computing = rates["operations"] * report["pixels"] / rates["products"]
-        row = [f"{moving:.1f}", f"{computing:.1f}", f"{report['seconds']:.1f}"]
-        row += [f"{report['seconds'] / (moving + computing):.2f}"]
-        names = ["bytes, s", "products, s", "fastest run, s", "run / floor"]
-        print_table(["operations per pixel", *names], [[f"{rates['operations']:,.0f}", *row]])
+        best = fastest["mtan-svgp"]
+        moving = best["bytes"] / rates["bandwidth"]
+        computing = rates["operations"] * best["pixels"] / rates["products"]
+        row = [f"{moving:.1f}", f"{computing:.1f}", f"{best['seconds']:.1f}"]
+        row += [f"{best['seconds'] / (moving + computing):.2f}"]
+        columns = ["operations per pixel", "bytes, s", "products, s", "fastest run, s"]
+        columns += ["run / floor"]
+        title = (
+            f"copies {rates['bandwidth'] / 1e9:.1f} GB/s, matrix products "
+            f"{rates['products'] / 1e9:,.0f} GFLOP/s (float32), {args.device}, {threads} threads"
+        )
+        cells = [f"{rates['operations']:,.0f}", *row]
+        report.add(f"{name}, floor", columns, [cells], title)
 
 
 if __name__ == "__main__":

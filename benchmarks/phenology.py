@@ -18,7 +18,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
-from report import print_table
+from report import Report, add_results_option
 from scipy.optimize import least_squares
 from scipy.special import expit
 from scipy.stats import t as student
@@ -204,8 +204,8 @@ def evaluate_years(models, X, y):
     return shares, errors
 
 
-def report_years(args, seeds):
-    """Print tables of flags and of years of two seasons."""
+def report_years(report, args, seeds):
+    """Add tables of flags and of years of two seasons."""
     shares, errors = {}, {}
     for seed in range(seeds):
         X, _ = make_phenology(args.n_fit, random_state=20_000 + seed)
@@ -224,18 +224,17 @@ def report_years(args, seeds):
                 share, error = evaluate_years(models, X, y)
                 shares.setdefault(name, []).append(share)
                 errors.setdefault(name, []).append(error)
-    print(f"\n## Flags, and two seasons found (n_seasons=2), % of the series, {seeds} seeds\n")
     header = [*list(QUALITY_FLAGS)[1:], "no, several or misfit", "two found", "found or flagged"]
     rows = [[name, *fmt(100 * np.array(x), [1] * 9)] for name, x in shares.items()]
-    print_table(["", *header], rows)
-    print("\n## Errors of dates in days\n")
+    title = f"Flags, and two seasons found (n_seasons=2), % of the series, {seeds} seeds"
+    report.add("flags", ["", *header], rows, title)
     header = ["two found", "in 95 %", "badly seen", "well seen"]
     rows = [
         [name, *fmt(np.array(x), [1, 3, 1, 1])]
         for name, x in errors.items()
         if not np.isnan(x).all()
     ]
-    print_table(["", *header], rows)
+    report.add("errors of flagged dates", ["", *header], rows, "Errors of dates in days")
 
 
 def main():
@@ -247,17 +246,19 @@ def main():
     parser.add_argument("--data", type=Path, help="folder of modis_dtwsat_matogrosso_image.npz")
     parser.add_argument("--only", choices=["dates", "flags"], help="half of the tables")
     parser.add_argument("--quick", action="store_true", help="one seed, few series")
+    add_results_option(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
     seeds = 1 if args.quick else args.seeds
+    report = Report(args)
     if args.only != "flags":
-        report_dates(args, seeds)
+        report_dates(report, args, seeds)
     if args.only != "dates":
-        report_years(args, min(seeds, 3))
+        report_years(report, args, min(seeds, 3))
 
 
-def report_dates(args, seeds):
-    """Print tables of errors and times against least squares."""
+def report_dates(report, args, seeds):
+    """Add tables of errors and times against least squares."""
     n_test = 200 if args.quick else args.n_test
     runs, fits = {name: [] for name in SHIFTS}, []
     for seed in range(seeds):
@@ -274,7 +275,6 @@ def report_dates(args, seeds):
     errors, inside, seconds = (np.array(part) for part in zip(*runs["same"], strict=True))
     digits = [4, 4, 2, 2, 2, 2]
     ratio = errors[:, 0] / errors[:, 1]
-    print(f"\n## {n_test} series a seed, {seeds} seeds, fit {fmt([[f] for f in fits], [0])[0]} s\n")
     rows = [
         ["PhenologyVAERegressor, MAE", *fmt(errors[:, 0], digits)],
         ["least squares, MAE", *fmt(errors[:, 1], digits)],
@@ -282,22 +282,24 @@ def report_dates(args, seeds):
         ["PhenologyVAERegressor, in 95 %", *fmt(inside[:, 0], [3] * 6)],
         ["least squares, in 95 %", *fmt(inside[:, 1], [3] * 6)],
     ]
-    print_table(["", *NAMES], rows)
+    report.add("dates", ["", *NAMES], rows, f"{n_test} series a seed, {seeds} seeds")
     speed = seconds[:, 1] / seconds[:, 0]
-    print(
-        f"\nµs a series: {fmt(1e6 * seconds[:, :1], [1])[0]}, least squares "
-        f"{fmt(1e6 * seconds[:, 1:], [0])[0]}; {fmt(speed[:, None], [0])[0]} times as fast"
-    )
-    print("\n## Other series than those of fit: means over the four dates\n")
+    columns = ["", "fit CPU s", "µs per series", "ratio"]
+    ours, theirs = fmt(1e6 * seconds, [1, 0])
+    rows = [
+        ["PhenologyVAERegressor", fmt([[f] for f in fits], [0])[0], ours, "1"],
+        ["least squares", "", theirs, fmt(speed[:, None], [0])[0]],
+    ]
+    report.add("times", columns, rows, "CPU time of predictions")
     rows = []
     for name, results in runs.items():
         errors, inside, _ = (np.array(part)[..., 2:] for part in zip(*results, strict=True))
         cells = [errors[:, 0].mean(-1), errors[:, 1].mean(-1)]
         cells += [inside[:, 0].mean(-1), inside[:, 0].min(-1), inside[:, 1].mean(-1)]
         rows.append([name, *fmt(np.stack(cells, axis=1), [2, 2, 3, 3, 3])])
-    print_table(
-        ["", "MAE", "least squares", "in 95 %", "least date", "in 95 %, least squares"], rows
-    )
+    columns = ["", "MAE", "least squares", "in 95 %", "least date", "in 95 %, least squares"]
+    title = "Other series than those of fit: means over the four dates"
+    report.add("other series", columns, rows, title)
 
 
 if __name__ == "__main__":

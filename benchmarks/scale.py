@@ -19,7 +19,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
-from report import print_table
+from report import Report, add_results_option
 from systems import NAMES, make_system
 
 from sklearn_sits.datasets import make_sits
@@ -131,6 +131,7 @@ def main():
     parser.add_argument("--systems", nargs="+", default=default, choices=NAMES)
     parser.add_argument("--sweep", action="store_true", help=f"run up to --n of {SWEEP}")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
+    add_results_option(parser)
     args = parser.parse_args()
     if args.worker:
         worker(**json.loads(args.worker))
@@ -147,9 +148,10 @@ def main():
             for system in args.systems:
                 rows.append(describe(n, system, call(system=system, n=n, **task)))
                 print(*rows[-1], file=sys.stderr)
-    print(f"\n## {args.dates} dates, {args.bands} bands, {args.n_test} test series\n")
-    columns = ["X MiB", "peak in fit MiB", "peak MiB", "peak / X"]
-    print_table(["n", "system", "fit s", "predict s", "OA %", *columns], rows)
+    columns = ["n", "system", "fit s", "predict s", "OA %"]
+    columns += ["X MiB", "peak in fit MiB", "peak MiB", "peak / X"]
+    title = f"{args.dates} dates, {args.bands} bands, {args.n_test:,} test series"
+    Report(args).add("sweep" if args.sweep else f"{args.n} series", columns, rows, title)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
-from report import print_table
+from report import Report, add_results_option, spread
 from scipy.stats import norm
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.neural_network import MLPRegressor
@@ -35,9 +35,9 @@ from sklearn_sits.traits.shipped import SHIPPED as SHIPPED_SENSORS
 
 TARGETS = [variable.name for variable in VARIABLES] + list(DERIVED_TRAITS)
 OBJECTIVES = ["hybrid", "simulations", "self-supervised"]
-SHIPPED = "shipped weights"
+SHIPPED = "load_prosail_vae()"
 # The default objective after the pretraining is replaced by the shipped weights.
-FROM_SHIPPED = "hybrid, from shipped weights"
+FROM_SHIPPED = 'ProsailVAERegressor(init="shipped")'
 PARTS = ["speed", "series", "sensors", "field", "simulated"]
 TIME_SCALES = [20.0, 60.0]
 FILES = ("dev", "spain2018")
@@ -129,10 +129,16 @@ def predict_between(model, site):
     return weight * first + (1 - weight) * last, weight * first_std + (1 - weight) * last_std
 
 
+def label(objective):
+    """Return the call that makes a regressor."""
+    default = objective == OBJECTIVES[0]
+    return "ProsailVAERegressor()" if default else f'ProsailVAERegressor(objective="{objective}")'
+
+
 def fit_models(spectra, seeds, objectives):
     """Yield the name of each system, its models, and the CPU seconds of their training."""
     yield SHIPPED, [load_prosail_vae()], [0.0]
-    settings = {objective: {"objective": objective} for objective in objectives}
+    settings = {label(objective): {"objective": objective} for objective in objectives}
     settings[FROM_SHIPPED] = {"init": "shipped"}
     for name, parameters in settings.items():
         models, seconds = [], []
@@ -144,47 +150,57 @@ def fit_models(spectra, seeds, objectives):
         yield name, models, seconds
 
 
-def field(folder, seeds, objectives):
+def field(report, folder, seeds, objectives):
+    """Add tables of errors, intervals and paired differences at each site."""
     spectra, sites = load(folder)
     lai = {site: rows["lai"] for site, rows in sites.items()}
-    rows, means = {site: [] for site in sites}, []
+    scores, intervals = {}, []
     for key, name in PEERS.items():
-        scores = []
-        for site, data in sites.items():
-            scores.append(field_scores(data[key], data.get(key + "_std"), lai[site]))
-            rows[site].append([name, *fmt(scores[-1]), *[""] * len(PEERS)])
-        means.append([name, *fmt(np.mean(scores, axis=0)), "", ""])
-    rng = np.random.default_rng(0)
+        scores[name] = np.array(
+            [[field_scores(x[key], x.get(key + "_std"), lai[site])] for site, x in sites.items()]
+        )
+    rng, fit_s = np.random.default_rng(0), {}
     for name, models, seconds in fit_models(spectra, seeds, objectives):
-        scores, errors = [], []
-        for site, data in sites.items():
-            found = [predict_between(model, data) for model in models]
-            scores.append([field_scores(*one, lai[site]) for one in found])
-            errors.append([one[0] - lai[site] for one in found])
-            squares = np.square(errors[-1])
-            cells = [
-                "{:+.2f} to {:+.2f}".format(
-                    *paired_interval(squares, (data[key] - lai[site]) ** 2, rng)
-                )
-                for key in PEERS
+        found = [[predict_between(model, x) for model in models] for x in sites.values()]
+        scores[name] = np.array(
+            [
+                [field_scores(*one, truth) for one in of_site]
+                for of_site, truth in zip(found, lai.values(), strict=True)
             ]
-            rows[site].append([name, *fmt(scores[-1]), *cells])
-        both = np.concatenate(errors[:2], axis=1)
-        rmse = np.sqrt(np.mean(both**2, axis=1))[:, None]
-        seconds = np.array(seconds)[:, None]
-        means.append([name, *fmt(np.mean(scores, axis=0)), fmt(rmse)[0], fmt(seconds, 1)[0]])
+        )
+        fit_s[name] = spread(seconds, 0)
+        for of_site, (site, x) in zip(found, sites.items(), strict=True):
+            squares = np.square([mean - lai[site] for mean, _ in of_site])
+            limits = [paired_interval(squares, (x[key] - lai[site]) ** 2, rng) for key in PEERS]
+            cells = ["{:+.2f} to {:+.2f}".format(*pair) for pair in limits]
+            intervals.append([name, site, *cells])
         misfit = np.mean([model.misfit_ for model in models])
-        print(*means[-1], f"misfit {misfit:.2f}", sep=" | ", flush=True)
-    columns = ["RMSE", "bias", "r", "in 50 %", "in 80 %", "in 95 %", "width 95 %", "CRPS"]
-    for site, table in rows.items():
-        print(f"\n## LAI in the field, {site}, {len(lai[site])} rows, {seeds} seeds\n")
-        print_table(["", *columns, *[f"RMSE - {name}" for name in PEERS.values()]], table)
-    first = list(sites)[:2]
-    print(f"\n## Means of the sites; fitted on {len(spectra)} spectra\n")
-    print_table(["", *columns, f"RMSE {' + '.join(first)}", "fit CPU s"], means)
+        print(f"{name}: misfit {misfit:.2f}, fit {fit_s[name]} CPU s", flush=True)
+    report_field(report, {site: len(x) for site, x in lai.items()}, scores, fit_s, seeds)
+    title = "RMSE minus that of others, paired 95 % bootstrap intervals"
+    report.add("field, paired", ["", "site", *PEERS.values()], intervals, title)
 
 
-def agreement(folder):
+def report_field(report, sizes, scores, fit_s, seeds):
+    """Add tables of errors and of intervals, a column for each site."""
+    errors, inside = [], []
+    for name, values in scores.items():  # (n_sites, n_seeds, n_scores)
+        cells = [f"{spread(v[:, 0], 2)} ({v[:, 1].mean():+.2f})" for v in values]
+        errors.append([name, *cells, spread(values[:, :, 0].mean(0), 3), fit_s.get(name, "")])
+        if not np.isnan(values).any():
+            means = values.mean(1)
+            covers = [", ".join(f"{100 * share:.0f}" for share in v[3:6]) for v in means]
+            cells = [f"{c} %; {v[-1]:.2f}" for c, v in zip(covers, means, strict=True)]
+            inside.append([name, *cells])
+    columns = ["", *(f"{site} ({n})" for site, n in sizes.items())]
+    title = f"RMSE (bias) of LAI in the field, {seeds} seeds"
+    report.add("field, RMSE", [*columns, "mean of the sites", "fit CPU s"], errors, title)
+    shares = ", ".join(f"{100 * share:.0f}" for share in COVERAGES)
+    title = f"Measurements in {shares} % intervals; CRPS"
+    report.add("field, intervals", columns, inside, title)
+
+
+def agreement(report, folder):
     """Compare fractions with those of SNAP on real spectra."""
     rows = []
     for name in FILES:
@@ -192,17 +208,18 @@ def agreement(folder):
         peers = np.load(folder / f"spectra_peers_{name}.npz", allow_pickle=False)
         found = load_prosail_vae(targets=["fAPAR", "fCover", "LAI"]).predict(X)
         for j, target in enumerate(("fAPAR", "fCover", "LAI")):
-            for key in ("snap", "sl2p"):
+            for key, label in (("snap", "SNAP"), ("sl2p", "SL2P")):
                 other = peers[f"{key}_{target.lower()}"]
                 difference = found[:, j] - other
                 r = np.corrcoef(found[:, j], other)[0, 1]
-                spread = np.sqrt(np.mean(difference**2))
-                rows.append([name, target, key, *fmt(np.array([r, difference.mean(), spread]))])
-    print("\n## Agreement on real spectra, shipped weights\n")
-    print_table(["", "trait", "with", "r", "mean difference", "RMSD"], rows)
+                rmsd = np.sqrt(np.mean(difference**2))
+                cells = [f"{r:.3f}", f"{difference.mean():+.3f}", f"{rmsd:.3f}"]
+                rows.append([name, target, label, *cells])
+    columns = ["", "trait", "with", "r", "mean difference", "RMSD"]
+    report.add("agreement", columns, rows, "Agreement on real spectra, shipped weights")
 
 
-def simulated(seeds, n_train, n_test, variables, objectives):
+def simulated(report, seeds, n_train, n_test, variables, objectives):
     X, y = make_prosail(n_test, variables=variables, targets=TARGETS, random_state=10_000)
     errors, covers = {}, {}
     fit_s, predict_s = {}, {}
@@ -233,10 +250,6 @@ def simulated(seeds, n_train, n_test, variables, objectives):
             if name != "MLPRegressor":
                 low, high = model.predict_interval(X)
                 covers[name].append(np.mean((y >= low) & (y <= high), axis=0))
-    print(
-        f"\n## RMSE on {n_test} spectra simulated from {SIMULATED[variables]}, {n_train} to train, "
-        f"{seeds} seeds\n"
-    )
     digits = {"Cw": 4, "Cm": 4, "CWC": 4, "CDMC": 4}
     rows = []
     for j, target in enumerate(TARGETS):
@@ -247,10 +260,17 @@ def simulated(seeds, n_train, n_test, variables, objectives):
     blank = [""] * (len(seconds) - 1)
     rows.append(["fit CPU s", *seconds, *blank])
     rows.append(["predict CPU s", *[f"{np.mean(v):.2f}" for v in predict_s.values()], *blank])
-    print_table(["", *errors, *[f"in 95 %, {name}" for name in covers if covers[name]]], rows)
+    names = [label(name) if name in objectives else name for name in errors]
+    covered = [name for name, key in zip(names, covers, strict=True) if covers[key]]
+    columns = ["", *names, *(f"in 95 %, {name}" for name in covered)]
+    title = (
+        f"RMSE on {n_test} spectra simulated from {SIMULATED[variables]}, {n_train} to train, "
+        f"{seeds} seeds"
+    )
+    report.add(f"simulated, {variables}", columns, rows, title)
 
 
-def sensors():
+def sensors(report):
     """Test all shipped weights on simulations of their sensor from the paper's priors."""
     targets = ["LAI", "CCC", "CWC", "fAPAR", "fCover"]
     rows = []
@@ -269,8 +289,8 @@ def sensors():
             )
         ]
         rows.append([sensor, " ".join(bands or ["all"]), *cells])
-    print("\n## RMSE and share in 95 % intervals of the shipped weights\n")
-    print_table(["", "bands", *targets], rows)
+    title = "RMSE and share in 95 % intervals of the shipped weights"
+    report.add("sensors", ["", "bands", *targets], rows, title)
 
 
 def make_series(n, n_dates, seed):
@@ -293,7 +313,7 @@ def make_series(n, n_dates, seed):
     return X, lai, cloudy
 
 
-def series(seeds):
+def series(report, seeds):
     """Compare dates by themselves, the gaps filled linearly, with the prior in time."""
     rows = []
     for scale in (None, *TIME_SCALES):
@@ -316,11 +336,12 @@ def series(seeds):
             scores.append([np.sqrt(error[~cloudy].mean()), np.sqrt(error[cloudy].mean()), *cover])
         label = "dates alone, linear between" if scale is None else f"time_scale={scale:g}"
         rows.append([label, *fmt(scores)])
-    print(f"\n## LAI of simulated series, 60 % cloudy, shipped weights, {seeds} seeds\n")
-    print_table(["", "RMSE clear", "RMSE cloudy", "in 95 %, clear", "in 95 %, cloudy"], rows)
+    columns = ["", "RMSE clear", "RMSE cloudy", "in 95 %, clear", "in 95 %, cloudy"]
+    title = f"LAI of simulated series, 60 % cloudy, shipped weights, {seeds} seeds"
+    report.add("series", columns, rows, title)
 
 
-def speed():
+def speed(report):
     """Measure predictions per minute with one thread, in single precision."""
     X, _ = make_prosail(200_000, random_state=0)
     X = X.astype(np.float32)
@@ -333,8 +354,8 @@ def speed():
             model.predict(X, **options)
             rates.append(60e-6 * len(X) / (time.perf_counter() - start))
         rows.append([name, *fmt(np.array(rates)[:, None], 1)])
-    print("\n## Million spectra per minute, one thread, float32\n")
-    print_table(["", "1e6 / min"], rows)
+    title = "Million spectra per minute, one thread, float32"
+    report.add("speed", ["", "million per minute"], rows, title)
 
 
 def main():
@@ -344,22 +365,24 @@ def main():
     parser.add_argument("--objectives", nargs="+", default=OBJECTIVES, choices=OBJECTIVES)
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--quick", action="store_true", help="one seed, few simulations")
+    add_results_option(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
+    report = Report(args)
     seeds = 1 if args.quick else args.seeds
     if "speed" in args.parts:
-        speed()
+        speed(report)
     if "series" in args.parts:
-        series(seeds)
+        series(report, seeds)
     if "sensors" in args.parts:
-        sensors()
+        sensors(report)
     if "field" in args.parts and args.data:
-        agreement(args.data)
-        field(args.data, seeds, args.objectives)
+        agreement(report, args.data)
+        field(report, args.data, seeds, args.objectives)
     if "simulated" in args.parts:
         for variables in SIMULATED:
             n_train = 10_000 if args.quick else 100_000
-            simulated(min(seeds, 3), n_train, 20_000, variables, args.objectives)
+            simulated(report, min(seeds, 3), n_train, 20_000, variables, args.objectives)
 
 
 if __name__ == "__main__":

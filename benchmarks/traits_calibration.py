@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
-from report import print_table
+from report import Report, add_results_option
 from scipy.stats import norm, spearmanr
 from sklearn.model_selection import LeaveOneGroupOut
 
@@ -73,7 +73,7 @@ def scores(mean, std, lai):
     return np.array([np.sqrt(np.mean(error**2)), error.mean(), inside.mean()])
 
 
-def few_plots(sites, repeats):
+def few_plots(report, sites, repeats):
     rows = []
     for name, site in sites.items():
         model = load_prosail_vae()
@@ -92,11 +92,12 @@ def few_plots(sites, repeats):
             cells = [f"{value:.2f}" for value in found.mean(0)]
             harm = f"{100 * np.mean(change > 0.02):.0f} %"
             rows.append([name, str(n), *cells, f"{change.mean():+.2f}", harm])
-    print(f"\n## LAI after calibrate with plots of the site, means of {repeats} draws\n")
-    print_table(["", "plots", "RMSE", "bias", "in 95 %", "change", "worse by over 0.02"], rows)
+    columns = ["", "plots", "RMSE", "bias", "in 95 %", "change", "worse by over 0.02"]
+    title = f"LAI after calibrate with plots of the site, means of {repeats} draws"
+    report.add("plots", columns, rows, title)
 
 
-def leave_one_plot_out(sites):
+def leave_one_plot_out(report, sites):
     rows = []
     for name, site in sites.items():
         mean, std = np.empty_like(site.lai), np.empty_like(site.lai)
@@ -104,12 +105,12 @@ def leave_one_plot_out(sites):
             one = load_prosail_vae().calibrate(site.nearest[train], site.lai[train])
             mean[test], std[test] = predict(one, site.select(test))
         rows.append([name, len(site.lai), *(f"{v:.2f}" for v in scores(mean, std, site.lai))])
-    print("\n## LAI after calibrate with all other plots of the site\n")
-    print_table(["", "plots", "RMSE", "bias", "in 95 %"], rows)
+    title = "LAI after calibrate with all other plots of the site"
+    report.add("all other plots", ["", "plots", "RMSE", "bias", "in 95 %"], rows, title)
 
 
-def rank_errors(sites):
-    """Print rank correlations of the absolute error, and errors with and without flags."""
+def rank_errors(report, sites):
+    """Add rank correlations of the absolute error, and errors with and without flags."""
     model, rows = load_prosail_vae(), []
     flagged = sum(model.quality_flags_[name] for name in SPECTRAL)
     domain = model._module.domain
@@ -128,13 +129,13 @@ def rank_errors(sites):
         is_out = (model.quality(site.nearest) & flagged) != 0
         parts = [np.sqrt(np.mean(error[rows_] ** 2)) for rows_ in (is_out, ~is_out)]
         rows.append([name, *cells, f"{100 * is_out.mean():.0f} %", *(f"{v:.2f}" for v in parts)])
-    print("\n## Rank correlation of |error| of LAI, and RMSE of flagged and other plots\n")
+    title = "Rank correlation of |error| of LAI, and RMSE of flagged and other plots"
     columns = ["std", "misfit", "rarity", "LAI", "flagged", "RMSE flagged", "RMSE others"]
-    print_table(["", *columns], rows)
+    report.add("ranks", ["", *columns], rows, title)
 
 
-def flag_spectra(folder):
-    """Print the shares of unlabelled spectra with each flag, and with those of SNAP."""
+def flag_spectra(report, folder):
+    """Add the shares of unlabelled spectra with each flag, and with those of SNAP."""
     model, rows = load_prosail_vae(), []
     for name, peers in (("dev", "dev"), ("spain2018", "spain2018")):
         file = np.load(folder / f"s2_lai_field_{name}.npz", allow_pickle=False)
@@ -146,22 +147,22 @@ def flag_spectra(folder):
         cells = [np.mean((flags & bit) != 0) for bit in model.quality_flags_.values()]
         cells += [ours.mean(), outside.mean(), np.mean(ours == outside)]
         rows.append([name, *(f"{100 * cell:.1f}" for cell in cells)])
-    print("\n## Flags of unlabelled spectra of fields, %\n")
     columns = [*model.quality_flags_, "any of the spectrum", "SNAP: input", "both agree"]
-    print_table(["", *columns], rows)
+    report.add("flags", ["", *columns], rows, "Flags of unlabelled spectra of fields, %")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of the field data")
     parser.add_argument("--repeats", type=int, default=50, help="draws of plots")
+    add_results_option(parser)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    sites = load_sites(args.data)
-    flag_spectra(args.data)
-    rank_errors(sites)
-    few_plots(sites, args.repeats)
-    leave_one_plot_out(sites)
+    report, sites = Report(args), load_sites(args.data)
+    flag_spectra(report, args.data)
+    rank_errors(report, sites)
+    few_plots(report, sites, args.repeats)
+    leave_one_plot_out(report, sites)
 
 
 if __name__ == "__main__":

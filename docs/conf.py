@@ -66,7 +66,7 @@ sphinx_gallery_conf = {
     "examples_dirs": ["../examples"],
     "gallery_dirs": ["gallery"],
     "filename_pattern": r"/plot_",
-    "ignore_pattern": r"/(landcover|sensors|traits)\.py",
+    "ignore_pattern": r"/(landcover|traits)\.py",
     "backreferences_dir": "api/backreferences",
     "doc_module": ("sklearn_sits",),
     "inspect_global_variables": False,

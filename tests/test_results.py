@@ -1,0 +1,79 @@
+"""The figures of README and docs are those of the files that the benchmarks have written."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+FILES = sorted((BENCHMARKS / "results").glob("*.json"))
+CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+ELSEWHERE = re.compile(r"<!--.*?-->|\]\([^)]*\)|https?://\S+", re.DOTALL)
+# What only a measurement gives: a spread, a unit of time or memory, or a decimal point.
+FIGURE = re.compile(
+    r"[\d.,]+ ± [\d.,]+|(?<![\w.])\d[\d,]*\.\d+(?:e-?\d+)?(?![\w.]*\.)|"
+    r"\d[\d,.]* ?(?:ms|µs|s|seconds|minutes|MiB|GiB|points)\b"
+)
+MEASURED = ["README.md", "docs/benchmarks.md", "docs/choosing.md"]
+
+
+@pytest.fixture(scope="module")
+def tables():
+    """Import the script that fills the pages."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import tables
+
+        return tables
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+def test_pages_show_the_results(tables):
+    """`python benchmarks/tables.py` writes them anew."""
+    places = 0
+    for page in tables.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert tables.render(text) == text, page.name
+        places += len(tables.PLACE.findall(text))
+    assert places > 30
+
+
+def test_unknown_figures_are_errors(tables):
+    with pytest.raises(KeyError, match="has no table 'nothing', but"):
+        tables.render("<!--=areas/nothing--><!--/-->")
+    with pytest.raises(KeyError, match="No single cell 'nothing', 'area' among"):
+        tables.render("<!--=areas/coverage/nothing/area--><!--/-->")
+
+
+def test_a_changed_figure_is_found(tables, tmp_path):
+    run = json.loads(FILES[0].read_text(encoding="utf-8")).popitem()[1]["run"]
+    table = {"columns": ["system", "OA"], "rows": [["lin-RF", "71.2"]], "run": run}
+    (tmp_path / "file.json").write_text(json.dumps({"table": table}), encoding="utf-8")
+    page = "A forest has <!--=file/table/lin-RF/OA-->70.0<!--/--> %.\n<!--=file/table--><!--/-->"
+    assert tables.render(page, tmp_path) == (
+        "A forest has <!--=file/table/lin-RF/OA-->71.2<!--/--> %.\n"
+        "<!--=file/table-->\n| system | OA |\n| --- | --- |\n| lin-RF | 71.2 |\n<!--/-->"
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_results_say_how_they_came_about(path):
+    for table in json.loads(path.read_text(encoding="utf-8")).values():
+        run = table["run"]
+        assert re.fullmatch(r"[0-9a-f]{12}", run["commit"])
+        assert (ROOT / run["command"].split()[1]).is_file()
+        assert {"python", "numpy", "scikit-learn", "torch"} <= set(run["versions"])
+        assert run["cpu"]
+        assert table["rows"]
+        assert all(len(row) == len(table["columns"]) for row in table["rows"])
+
+
+@pytest.mark.parametrize("page", MEASURED)
+def test_no_figure_is_typed_by_hand(page, tables):
+    text = tables.PLACE.sub("", (ROOT / page).read_text(encoding="utf-8"))
+    text = ELSEWHERE.sub("", CODE.sub("", text))
+    assert FIGURE.findall(text) == []
