@@ -260,7 +260,7 @@ def _script_options(script):
 def test_commands_exist(line):
     program, *words = shlex.split(line, comments=True)
     if program == "make":
-        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         assert set(words) <= set(targets)
     elif words[:2] == ["-m", "sklearn_sits"]:
         make_parser("0").parse_args(words[2:])
