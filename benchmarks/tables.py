@@ -28,7 +28,7 @@ def render(text, folder=RESULTS):
 
 def _fill(source, folder):
     if source == "conditions":
-        content = f"\n{describe_conditions(folder)}\n"
+        content = f"\n\n{describe_conditions(folder)}\n\n"
     else:
         address, _, columns = source.partition("|")
         file, name, *cell = address.split("/", 3)
@@ -36,7 +36,7 @@ def _fill(source, folder):
         if cell:
             content = find_cell(table, *cell)
         else:
-            content = f"\n{select_columns(table, columns)}\n"
+            content = f"\n\n{select_columns(table, columns)}\n\n"
     return f"<!--={source}-->{content}<!--/-->"
 
 

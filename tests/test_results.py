@@ -68,7 +68,7 @@ def test_a_changed_figure_is_found(tables, tmp_path):
     page = "A forest has <!--=file/table/lin-RF/OA-->70.0<!--/--> %.\n<!--=file/table--><!--/-->"
     assert tables.render(page, tmp_path) == (
         "A forest has <!--=file/table/lin-RF/OA-->71.2<!--/--> %.\n"
-        "<!--=file/table-->\n| system | OA |\n| --- | --- |\n| lin-RF | 71.2 |\n<!--/-->"
+        "<!--=file/table-->\n\n| system | OA |\n| --- | --- |\n| lin-RF | 71.2 |\n\n<!--/-->"
     )
 
 
