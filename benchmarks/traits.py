@@ -41,12 +41,18 @@ FROM_SHIPPED = 'ProsailVAERegressor(init="shipped")'
 PARTS = ["speed", "series", "sensors", "field", "simulated"]
 TIME_SCALES = [20.0, 60.0]
 FILES = ("dev", "spain2018")
+SITES = {
+    ("dev", "france_T31TCJ_gai"): "France",
+    ("dev", "spain_T30TUM_2017"): "Spain 2017",
+    ("spain2018", "spain_T30TUM_2018"): "Spain 2018",
+}
 PEERS = {
     "snap_v2": "SNAP",
     "sl2p": "SL2P",
     "prosailvae_authors": "PROSAIL-VAE, authors'",
     "mlpreg_authors": "MLP-Reg, authors'",
 }
+SPECTRA = {"dev": "France, Spain 2017", "spain2018": "Spain 2018"}
 COVERAGES = (0.5, 0.8, 0.95)
 # Distributions of simulated canopies.
 SIMULATED = {"paper": "the paper's priors", "mixed": "the mixture"}
@@ -70,7 +76,9 @@ def load(folder):
             **{key: peers[key] for key in peers.files if key.startswith(tuple(PEERS))},
         }
         for site in np.unique(file["site"]):
-            sites[str(site)] = {key: value[file["site"] == site] for key, value in rows.items()}
+            sites[SITES[name, str(site)]] = {
+                key: value[file["site"] == site] for key, value in rows.items()
+            }
     return load_spectra(folder, FILES[0]), sites
 
 
@@ -214,7 +222,7 @@ def agreement(report, folder):
                 r = np.corrcoef(found[:, j], other)[0, 1]
                 rmsd = np.sqrt(np.mean(difference**2))
                 cells = [f"{r:.3f}", f"{difference.mean():+.3f}", f"{rmsd:.3f}"]
-                rows.append([name, target, label, *cells])
+                rows.append([SPECTRA[name], target, label, *cells])
     columns = ["", "trait", "with", "r", "mean difference", "RMSD"]
     report.add("agreement", columns, rows, "Agreement on real spectra, shipped weights")
 

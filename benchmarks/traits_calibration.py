@@ -17,6 +17,7 @@ import torch
 from report import Report, add_results_option
 from scipy.stats import norm, spearmanr
 from sklearn.model_selection import LeaveOneGroupOut
+from traits import FILES, SITES, SPECTRA
 
 from sklearn_sits import load_prosail_vae
 
@@ -47,8 +48,8 @@ class Site(NamedTuple):
 
 def load_sites(folder):
     sites = {}
-    for name in ("s2_lai_field_dev", "s2_lai_field_spain2018"):
-        file = np.load(folder / f"{name}.npz", allow_pickle=False)
+    for name in FILES:
+        file = np.load(folder / f"s2_lai_field_{name}.npz", allow_pickle=False)
         before = np.hstack([file["refl_pre"], file["ang_pre"]]).astype(float)
         after = np.hstack([file["refl_post"], file["ang_post"]]).astype(float)
         gap_before = np.abs(file["field_day"] - file["day_pre"])
@@ -56,8 +57,7 @@ def load_sites(folder):
         weight = gap_after / np.maximum(gap_before + gap_after, 1)
         site = Site(before, after, weight, file["lai"].astype(float), file["key"])
         for one in np.unique(file["site"]):
-            label = str(one) if name.endswith("dev") else "spain_2018"
-            sites[label] = site.select(file["site"] == one)
+            sites[SITES[name, str(one)]] = site.select(file["site"] == one)
     return sites
 
 
@@ -137,16 +137,16 @@ def rank_errors(report, sites):
 def flag_spectra(report, folder):
     """Add the shares of unlabelled spectra with each flag, and with those of SNAP."""
     model, rows = load_prosail_vae(), []
-    for name, peers in (("dev", "dev"), ("spain2018", "spain2018")):
+    for name in FILES:
         file = np.load(folder / f"s2_lai_field_{name}.npz", allow_pickle=False)
         X = np.hstack([file["spectra"], file["spectra_angles"]]).astype(float)
         flags = model.quality(X)
-        snap = np.load(folder / f"spectra_peers_{peers}.npz", allow_pickle=False)
+        snap = np.load(folder / f"spectra_peers_{name}.npz", allow_pickle=False)
         outside = snap["snap_lai_input_out_of_domain"] != 0
         ours = (flags & sum(model.quality_flags_[one] for one in SPECTRAL)) != 0
         cells = [np.mean((flags & bit) != 0) for bit in model.quality_flags_.values()]
         cells += [ours.mean(), outside.mean(), np.mean(ours == outside)]
-        rows.append([name, *(f"{100 * cell:.1f}" for cell in cells)])
+        rows.append([SPECTRA[name], *(f"{100 * cell:.1f}" for cell in cells)])
     columns = [*model.quality_flags_, "any of the spectrum", "SNAP: input", "both agree"]
     report.add("flags", ["", *columns], rows, "Flags of unlabelled spectra of fields, %")
 

@@ -227,8 +227,11 @@ def test_examples_run(page, tmp_path, monkeypatch, capsys):
         np.testing.assert_allclose(band[:, 1:].values, np.stack([expected[1:]] * 6), atol=1e-4)
     if page == README:
         ranking = capsys.readouterr().out
-        for name in ("MTANSVGPClassifier", "MTANMLPClassifier", "RandomForestClassifier"):
-            assert name in ranking
+        code = _examples(page)[0][1]
+        shown = re.findall(r"^# +(\w.*)$", code, re.MULTILINE)
+        printed = [line.split() for line in ranking.splitlines()]
+        assert shown[0].split() == printed[0]
+        assert {line.split()[0] for line in shown} == {words[0] for words in printed}
         assert (tmp_path / "crops.png").stat().st_size > 1000
 
 
