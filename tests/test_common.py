@@ -55,6 +55,9 @@ def make_small(cls, seed):
     estimator = cls(**SMALL.get(cls.__name__, {}))
     if "random_state" in estimator.get_params():
         estimator.set_params(random_state=seed)
+    # Several members are checked once.
+    if seed and "n_members" in estimator.get_params():
+        estimator.set_params(n_members=1)
     return estimator
 
 
