@@ -48,6 +48,7 @@ class Sizes(NamedTuple):
     bands: int = 13
     classes: int = 23
     encoder: int = 1_000_000
+    encoder_steps: int | None = None
     series: int = 300_000
     spectra: int = 4_000_000
     cpu_share: float = 0.1  # of the predictions
@@ -60,11 +61,12 @@ class Sizes(NamedTuple):
 
 
 QUICK = Sizes(
-    fit=2_000,
-    distinct=1_000,
-    dates=20,
-    classes=5,
+    fit=600,
+    distinct=500,
+    dates=12,
+    classes=4,
     encoder=2_000,
+    encoder_steps=50,
     series=4_000,
     spectra=20_000,
     cpu_share=0.5,
@@ -163,6 +165,8 @@ def run_encoder(devices, sizes):
     )
     for device in devices:
         encoder = MTANEncoder(random_state=0, device=device)
+        if sizes.encoder_steps:
+            encoder.set_params(max_iter=sizes.encoder_steps)
         if device == "cuda":
             clone(encoder).set_params(max_iter=1).fit(X[:2000]).transform(X[:2000])
         _, seconds, memory = measure(lambda encoder=encoder: encoder.fit(X), device)

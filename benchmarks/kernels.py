@@ -85,7 +85,7 @@ def make_attention(n=64, n_dates=100, n_bands=10):
     return kernel, baseline
 
 
-def make_linear(n=200):
+def make_linear(n=1000):
     from sklearn_sits import LinearInterpolator
 
     X, _ = make_series(n, 60, 10)
@@ -243,7 +243,7 @@ def make_traits(n=20_000):
 
     X, y = make_prosail(n, targets=["LAI"], random_state=0)
     model = load_prosail_vae().set_params(device="cpu")
-    net = MLPRegressor((64, 64), max_iter=1, random_state=0)
+    net = MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=1, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         net.fit(X, y[:, 0])
@@ -326,14 +326,19 @@ def describe(kernel, spent):
     """Return the row of a table."""
     if spent is None:
         return [kernel.name, kernel.baseline, "-", "-", "-"]
-    ms, baseline_ms = 1000 * spent.mean(0)
-    return [kernel.name, kernel.baseline, f"{ms:.3g}", f"{baseline_ms:.3g}", describe_ratio(spent)]
+    times = [spread([value], count_digits(value)) for value in 1000 * spent.mean(0)]
+    return [kernel.name, kernel.baseline, *times, describe_ratio(spent)]
 
 
 def describe_ratio(spent):
-    """Return the ratio over the rounds, with three digits."""
+    """Return mean and deviation of the ratio over the rounds."""
     ratios = spent[:, 1] / spent[:, 0]
-    return spread(ratios, max(0, 2 - math.floor(math.log10(ratios.mean()))))
+    return spread(ratios, count_digits(ratios.mean()))
+
+
+def count_digits(value):
+    """Return the digits after the point that make three in all."""
+    return max(0, 2 - math.floor(math.log10(value)))
 
 
 def list_commits(names):
@@ -398,11 +403,11 @@ def main():
         cells = [["-" if one is None else describe_ratio(one) for one in c] for c in columns]
         rows = [[kernel.name, *row] for kernel, *row in zip(KERNELS, *cells, strict=True)]
         header = ["kernel", *map(name_commit, commits)]
-        Report(args).add("commits", header, rows, "Baseline / kernel")
+        Report(args).add("commits", header, rows, "CPU time of the baseline / that of the kernel")
         return
     rows = [describe(kernel, time_kernel(kernel, *timing)) for kernel in KERNELS]
-    header = ["kernel", "baseline", "ms", "baseline ms", "baseline / kernel"]
-    Report(args).add("kernels", header, rows, "CPU time of one thread")
+    header = ["kernel", "baseline", "ms", "baseline ms", "ratio"]
+    Report(args).add("kernels", header, rows, "CPU time of one thread, ratio = baseline / kernel")
 
 
 if __name__ == "__main__":

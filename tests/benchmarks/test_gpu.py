@@ -30,7 +30,7 @@ def number(text):
 
 def test_fit(gpu):
     for row in run(gpu, "fit"):
-        assert row["series"] == "2,000"
+        assert row["series"] == "600"
         assert number(row["OA %"]) > 40
         assert number(row["s per epoch"]) * row["epochs"] == pytest.approx(
             number(row["fit s"]), rel=0.5, abs=2
