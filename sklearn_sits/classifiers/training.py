@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from sklearn_sits.runtime.batches import predict_in_batches
+from sklearn_sits.runtime.batches import predict_in_batches, to_tensor
 from sklearn_sits.runtime.early_stopping import follow_training, one_cycle
 from sklearn_sits.runtime.training import train_epochs
 
@@ -64,7 +64,9 @@ class _Batches:
             # Sorted rows are read faster, above all from a memory map.
             chosen = chosen.sort().values
             batch = self.load(self.rows[chosen.numpy()])
-            yield batch, self.labels[chosen].to(self.device), self.weight[chosen].to(self.device)
+            # A copy from other memory than `to_tensor` takes would wait for the work of a GPU.
+            targets = self.labels[chosen].numpy(), self.weight[chosen].numpy()
+            yield batch, *(to_tensor(target, self.device) for target in targets)
 
 
 def train(

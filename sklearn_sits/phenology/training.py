@@ -13,6 +13,7 @@ from sklearn_sits.physics.double_logistic import (
     double_logistic,
     sample_phenology,
 )
+from sklearn_sits.runtime.batches import to_tensor
 from sklearn_sits.vae.training import AutoEncoderTraining
 
 __all__ = ["SeasonTraining", "cross_patterns", "cut_patterns"]
@@ -142,10 +143,10 @@ class SeasonTraining(AutoEncoderTraining):
     def observed_loss(self, n):
         """See :class:`AutoEncoderTraining`."""
         chosen = torch.randint(len(self._patterns[0]), (n,), generator=self.generator)
-        days, target, seen = (part[chosen].to(self.device) for part in self._patterns)
+        days, target, seen = (self._move(part[chosen]) for part in self._patterns)
         refined = self.module(days, target, seen)
         shape = (self.settings.n_mc_samples, *refined.loc.shape)
-        normal = torch.randn(shape, generator=self.generator).to(self.device)
+        normal = self._move(torch.randn(shape, generator=self.generator))
         factor = dependence(refined.covariance)
         draws = sample_dependent(refined.loc, refined.scale, factor, normal)
         target = torch.where(seen, target, torch.nan)
@@ -162,4 +163,7 @@ class SeasonTraining(AutoEncoderTraining):
         size = self._noise * torch.rand(n, 1, generator=generator)
         noisy = double_logistic(parameters, days)
         noisy = noisy + size * torch.randn(noisy.shape, generator=generator)
-        return [tensor.to(self.device) for tensor in (parameters, days, noisy, seen)]
+        return [self._move(tensor) for tensor in (parameters, days, noisy, seen)]
+
+    def _move(self, tensor):
+        return to_tensor(tensor.numpy(), self.device)

@@ -34,9 +34,10 @@ class TraitPosterior(Posterior):
         self.loc, self.scale = module(spectra, angles)
         self.angles = angles
         self.n_variables = len(decoder.variables)
-        nominal = torch.tensor(decoder.nominal_geometry).to(spectra)
-        known = angles.shape[1] == len(nominal)
-        self.geometry = angles if known else nominal.expand(len(spectra), len(nominal))
+        self.geometry = angles
+        if angles.shape[1] != len(decoder.nominal_geometry):
+            nominal = torch.tensor(decoder.nominal_geometry).to(spectra)
+            self.geometry = nominal.expand(len(spectra), len(nominal))
 
     def __len__(self):
         return len(self.loc)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
+from sklearn_sits.runtime.batches import to_tensor
 from sklearn_sits.vae.minimise import minimise
 
 __all__ = ["AutoEncoderTraining", "TrainingSettings"]
@@ -159,7 +160,7 @@ class AutoEncoderTraining(ABC):
 
     def _choose(self, n_rows, n):
         """Draw `n` row numbers below `n_rows`, a tensor on the device."""
-        return torch.randint(n_rows, (n,), generator=self.generator).to(self.device)
+        return to_tensor(torch.randint(n_rows, (n,), generator=self.generator).numpy(), self.device)
 
     def _simulations_only(self, step):
         loss, reported = self.simulated_loss(_SIMULATED * self.settings.batch_size)
