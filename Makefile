@@ -69,7 +69,8 @@ demo: $(STAMP)  ## Run the examples of land cover and of vegetation traits
 	MPLBACKEND=Agg $(BIN)/python examples/landcover.py
 	MPLBACKEND=Agg $(BIN)/python examples/traits.py
 
-# Up to 20,000 series: without options, benchmarks/scale.py takes 92,000.
+# The commands of docs/benchmarks.md, in hours. Data that are not there are left out.
+bench: FOLDER = $(if $(DATA),--data "$(DATA)")
 bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of the data
 	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/interpolator.py
@@ -77,14 +78,19 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/canopy.py --train
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/romania.py
-	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep
-	$(BIN)/python benchmarks/phenology.py $(if $(DATA),--data "$(DATA)")
-	$(BIN)/python benchmarks/map.py --chunks 256
-	$(BIN)/python benchmarks/traits.py $(if $(DATA),--data "$(DATA)")
-	$(BIN)/python benchmarks/landcover.py $(if $(DATA),--data "$(DATA)")
-	$(BIN)/python benchmarks/few_labels.py $(if $(DATA),--data "$(DATA)")
-	$(BIN)/python benchmarks/sensors.py $(if $(DATA),--data "$(DATA)")
-	$(if $(DATA),$(BIN)/python benchmarks/traits_calibration.py --data "$(DATA)")
+	$(BIN)/python benchmarks/map.py --chunks 128 256 512 --systems mtan-svgp lin-rf
+	$(BIN)/python benchmarks/map.py --size 512 --chunks 256 --systems lai lai-std
+	$(BIN)/python benchmarks/scale.py --n 20000 --n-test 20000 --sweep \
+		--systems mtan-svgp mtan-mlp lin-rf
+	$(BIN)/python benchmarks/phenology.py --seeds 3 $(FOLDER)
+	$(BIN)/python benchmarks/traits.py --parts sensors speed
+	$(BIN)/python benchmarks/traits.py --parts series --seeds 3
+	$(BIN)/python benchmarks/traits.py --parts simulated --objectives hybrid --seeds 2
+	$(BIN)/python benchmarks/traits.py --parts field --objectives hybrid --seeds 3 $(FOLDER)
+	$(BIN)/python benchmarks/sensors.py $(FOLDER)
+	$(BIN)/python benchmarks/landcover.py $(FOLDER)
+	$(BIN)/python benchmarks/few_labels.py $(FOLDER)
+	$(if $(DATA),$(BIN)/python benchmarks/traits_calibration.py $(FOLDER))
 	$(BIN)/python benchmarks/tables.py
 
 bench-gpu: $(STAMP)  ## Run the benchmark of a GPU, at most eight minutes

@@ -2,12 +2,11 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ROOT / "benchmarks"
 FILES = sorted((BENCHMARKS / "results").glob("*.json"))
 CODE = re.compile(r"^```.*?^```$|`[^`\n]*`", re.MULTILINE | re.DOTALL)
@@ -33,15 +32,10 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 @pytest.fixture(scope="module")
-def tables():
-    """Import the script that fills the pages."""
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        import tables
+def tables(scripts):
+    import tables
 
-        return tables
-    finally:
-        sys.path.remove(str(BENCHMARKS))
+    return tables
 
 
 def test_pages_show_the_results(tables):
