@@ -85,3 +85,23 @@ def test_no_figure_is_typed_by_hand(page, tables):
     text = tables.PLACE.sub("", page.read_text(encoding="utf-8"))
     text = ELSEWHERE.sub("", CODE.sub("", text))
     assert FIGURE.findall(text) == SETTINGS.get(page.name, [])
+
+
+def test_make_runs_the_commands_of_the_page():
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    shown = {words for block in blocks for words in map(_split, block.splitlines())}
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = [line.replace("$(FOLDER)", "--data FOLDER") for line in makefile.splitlines()]
+    run = {_split(line) for line in lines}
+    # Those that take long, or need a GPU.
+    assert shown - run == {
+        _split("benchmarks/scale.py --systems mtan-svgp mtan-mlp lin-svgp lin-rf"),
+        _split("make bench-gpu"),
+    }
+
+
+def _split(line):
+    """Return the script and its options in some order; without a script, the words."""
+    start = max(0, line.find("benchmarks/"))
+    return tuple(sorted(line[start:].strip(" )").split()))
