@@ -12,7 +12,7 @@ MINIMA_STAMP := $(MINIMA)/.installed
 export SCIPY_ARRAY_API := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test test-minima docs docs-serve demo bench clean
+.PHONY: help install lint test test-minima docs docs-serve demo bench bench-gpu clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
@@ -71,6 +71,7 @@ demo: $(STAMP)  ## Run the examples of land cover and of vegetation traits
 
 # Up to 20,000 series: without options, benchmarks/scale.py takes 92,000.
 bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of the data
+	$(BIN)/python benchmarks/kernels.py
 	$(BIN)/python benchmarks/interpolator.py
 	$(BIN)/python benchmarks/areas.py
 	$(BIN)/python benchmarks/canopy.py --train
@@ -81,6 +82,9 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/traits.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/landcover.py $(if $(DATA),--data "$(DATA)")
 	$(BIN)/python benchmarks/few_labels.py $(if $(DATA),--data "$(DATA)")
+
+bench-gpu: $(STAMP)  ## Run the benchmark of a GPU, at most eight minutes
+	$(BIN)/python benchmarks/gpu.py
 
 clean:  ## Remove the environment, the caches and the build products
 	rm -rf $(VENV) $(MINIMA) build dist docs/_build docs/gallery docs/api/generated
