@@ -57,7 +57,7 @@ class Sizes(NamedTuple):
     lai: int = 1024
     chunk: int = 256
     # Numbers of workers of a GPU, and whether they are processes.
-    workers: tuple = ((16, True), (16, False), (4, False))
+    workers: tuple = ((16, True), (8, False))
 
 
 QUICK = Sizes(
@@ -249,15 +249,15 @@ PARTS = {
         run_fits,
         ["", "series", "fit s", "epochs", "s per epoch", "OA %", "GPU MiB"],
         100,
-        20,
+        12,
     ),
     "encoder": Part(
-        run_encoder, ["", "series", "fit s", "transform s per million", "GPU MiB"], 60, 15
+        run_encoder, ["", "series", "fit s", "transform s per million", "GPU MiB"], 60, 12
     ),
     "prediction": Part(
-        run_predictions, ["", "predictions", "per second", "GPU to this", "GPU MiB"], 60, 15
+        run_predictions, ["", "predictions", "per second", "GPU to this", "GPU MiB"], 60, 12
     ),
-    "maps": Part(run_maps, ["", "pixels", "s", "pixels per second", "min per tile"], 170, 30),
+    "maps": Part(run_maps, ["", "pixels", "s", "pixels per second", "min per tile"], 180, 44),
 }
 
 

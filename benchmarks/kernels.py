@@ -343,7 +343,7 @@ def count_digits(value):
 
 def list_commits(names):
     """Return hashes of commits, tags and ranges, in this order."""
-    command = ["git", "-C", str(ROOT), "rev-list", "--no-walk=unsorted", *names]
+    command = ["git", "-C", str(ROOT), "rev-list", "--no-walk=unsorted", *names, "--"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit("--commits takes what git knows as commits.")
