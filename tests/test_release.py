@@ -16,8 +16,6 @@ ROOT = Path(__file__).resolve().parents[1]
 with open(ROOT / "pyproject.toml", "rb") as file:
     PYPROJECT = tomllib.load(file)
 PROJECT = PYPROJECT["project"]
-# Builds without GPU support of its lowest version are not on PyPI.
-NOT_AT_MINIMUM = {"torch"}
 FORMS = ["bug_report.yml", "feature_request.yml"]
 
 
@@ -49,10 +47,7 @@ def lower_bounds(*extras):
 def test_minima_are_those_that_the_package_promises():
     minima = constraints("constraints-min.txt")
     promised = lower_bounds("plot", "raster")
-    assert {name: minima[name] for name in promised.keys() - NOT_AT_MINIMUM} == {
-        name: version for name, version in promised.items() if name not in NOT_AT_MINIMUM
-    }
-    assert all(minima[name] >= promised[name] for name in NOT_AT_MINIMUM)
+    assert {name: minima[name] for name in promised} == promised
 
 
 @pytest.mark.parametrize("name", ["pandas", "polars"])
