@@ -127,6 +127,18 @@ def test_guide_names_every_package_and_target():
     assert set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", guide)) <= targets
 
 
+def test_workflow_tests_the_promised_versions():
+    workflow = yaml.safe_load(read(".github/workflows/tests.yml"))
+    runs = workflow["jobs"]["make"]["strategy"]["matrix"]["include"]
+    pythons = {run["python"] for run in runs if run["target"] == "test-wheel"}
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert set(promised) <= pythons
+    assert PROJECT["requires-python"] == f">={min(pythons)}"
+    makefile = read("Makefile")
+    assert all(f"\n{run['target']}:" in makefile for run in runs)
+    assert {"test", "test-minima", "test-newest"} <= {run["target"] for run in runs}
+
+
 @pytest.mark.parametrize(
     "page", ["CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "SECURITY.md", "CHANGELOG.md"]
 )
