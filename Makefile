@@ -2,17 +2,28 @@
 PYTHON ?= python3
 VENV ?= .venv
 MINIMA ?= .venv-minima
+NEWEST ?= .venv-newest
+WHEEL ?= .venv-wheel
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MINIMA_STAMP := $(MINIMA)/.installed
+TESTED_TORCH := $(shell sed -n '/^torch==/p' constraints.txt)
+
+TOOLS := hypothesis polars pytest pytest-xdist
+# Where the package meets the functions of its dependencies; the ignored files need more packages.
+REDUCED := -m 'not slow' --ignore=tests/raster/test_geotiff.py \
+	--ignore=tests/raster/test_points.py --ignore=tests/raster/test_stac_decoding.py \
+	tests/cli tests/displays tests/metrics tests/model_selection tests/raster tests/runtime \
+	tests/series tests/vae tests/test_saved_models.py tests/test_warnings.py
 
 # Without it scikit-learn skips its array API checks.
 export SCIPY_ARRAY_API := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test test-minima docs docs-serve demo bench bench-gpu clean
+.PHONY: help install lint test test-wheel test-minima test-newest docs docs-serve demo bench
+.PHONY: bench-gpu clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
@@ -40,23 +51,45 @@ test: lint  ## Run the checks, the whole test suite, the wheel's test included, 
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 	$(MAKE) docs
 
-# Not part of `test`: it needs an environment of its own.
+# The targets below are not part of `test`: each needs an environment of its own.
+
+# The tests come from the unpacked sdist, without its package: only the installed wheel can be
+# imported. The first check comes before the extras and the tools, so that it finds a missing
+# requirement.
+test-wheel:  ## Test the sdist and its wheel in a clean environment, with PYTHON=python3.13
+	$(PYTHON) -m venv --clear $(WHEEL)
+	$(WHEEL)/bin/python -m pip install -q -c constraints.txt torch
+	$(WHEEL)/bin/python -m pip install -q -c constraints.txt build hatchling
+	$(WHEEL)/bin/python -m build --no-isolation --outdir $(WHEEL)/dist
+	mkdir $(WHEEL)/sdist
+	tar -xzf $(WHEEL)/dist/*.tar.gz -C $(WHEEL)/sdist --strip-components 1
+	rm -r $(WHEEL)/sdist/sklearn_sits
+	$(WHEEL)/bin/python -m pip install -q -c constraints.txt $(WHEEL)/dist/*.whl
+	cd $(WHEEL)/sdist && ../bin/python tests/installed.py
+	$(WHEEL)/bin/python -m pip install -q -c constraints.txt "$$(echo $(WHEEL)/dist/*.whl)[plot,raster]" \
+		$(TOOLS) geopandas pystac
+	cd $(WHEEL)/sdist && ../bin/python -m pytest -n $(WORKERS) -m 'not slow' \
+		'tests/test_docs.py::test_examples_run[README]' tests/test_saved_models.py tests/cli/test_map.py
+	cd $(WHEEL)/sdist && ../bin/python -m pytest -n $(WORKERS) -m 'not slow' \
+		-k 'LinearInterpolator or MTANSVGPClassifier' tests/test_common.py
+
 $(MINIMA_STAMP): pyproject.toml constraints-min.txt
 	test -x $(MINIMA)/bin/python || $(PYTHON) -m venv $(MINIMA)
 	$(MINIMA)/bin/python -m pip install -q -c constraints-min.txt torch
-	$(MINIMA)/bin/python -m pip install -q -c constraints-min.txt -e '.[plot,raster]' \
-		hypothesis polars pytest pytest-xdist
+	$(MINIMA)/bin/python -m pip install -q -c constraints-min.txt -e '.[plot,raster]' $(TOOLS)
 	touch $@
 
-# Where the package meets the functions of its dependencies; the ignored files need more packages.
 # Old versions use functions that newer ones deprecate, which is no fault of ours.
 test-minima: $(MINIMA_STAMP)  ## Run a part of the tests with the lowest versions of dependencies
-	$(MINIMA)/bin/python -m pytest -n $(WORKERS) --dist worksteal -m 'not slow' \
-		-W default::DeprecationWarning -W default::FutureWarning \
-		--ignore=tests/raster/test_geotiff.py --ignore=tests/raster/test_points.py \
-		--ignore=tests/raster/test_stac_decoding.py \
-		tests/cli tests/displays tests/metrics tests/model_selection tests/raster \
-		tests/runtime tests/series tests/vae tests/test_saved_models.py tests/test_warnings.py
+	$(MINIMA)/bin/python -m pytest -n $(WORKERS) --dist worksteal \
+		-W default::DeprecationWarning -W default::FutureWarning $(REDUCED)
+
+# Torch alone has the tested version: its newest one can need other drivers and some gigabytes.
+test-newest:  ## Run the same part with the newest versions of dependencies
+	$(PYTHON) -m venv --clear $(NEWEST)
+	$(NEWEST)/bin/python -m pip install -q $(TESTED_TORCH)
+	$(NEWEST)/bin/python -m pip install -q $(TESTED_TORCH) -e '.[plot,raster]' $(TOOLS)
+	$(NEWEST)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(REDUCED)
 
 # Warnings are errors. The gallery runs its examples: the first time takes some minutes.
 docs: $(STAMP)  ## Build the documentation: docs/_build/html/index.html
@@ -97,6 +130,6 @@ bench-gpu: $(STAMP)  ## Run the benchmark of a GPU, at most eight minutes
 	$(BIN)/python benchmarks/gpu.py
 
 clean:  ## Remove the environment, the caches and the build products
-	rm -rf $(VENV) $(MINIMA) build dist docs/_build docs/gallery docs/api/generated
+	rm -rf $(VENV) $(MINIMA) $(NEWEST) $(WHEEL) build dist docs/_build docs/gallery docs/api/generated
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

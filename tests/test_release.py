@@ -16,8 +16,6 @@ ROOT = Path(__file__).resolve().parents[1]
 with open(ROOT / "pyproject.toml", "rb") as file:
     PYPROJECT = tomllib.load(file)
 PROJECT = PYPROJECT["project"]
-# Builds without GPU support of its lowest version are not on PyPI.
-NOT_AT_MINIMUM = {"torch"}
 FORMS = ["bug_report.yml", "feature_request.yml"]
 
 
@@ -49,10 +47,7 @@ def lower_bounds(*extras):
 def test_minima_are_those_that_the_package_promises():
     minima = constraints("constraints-min.txt")
     promised = lower_bounds("plot", "raster")
-    assert {name: minima[name] for name in promised.keys() - NOT_AT_MINIMUM} == {
-        name: version for name, version in promised.items() if name not in NOT_AT_MINIMUM
-    }
-    assert all(minima[name] >= promised[name] for name in NOT_AT_MINIMUM)
+    assert {name: minima[name] for name in promised} == promised
 
 
 @pytest.mark.parametrize("name", ["pandas", "polars"])
@@ -130,6 +125,18 @@ def test_guide_names_every_package_and_target():
     assert set(re.findall(r"`(\w+)`", rows)) == packages
     targets = set(re.findall(r"^([a-z-]+):", read("Makefile"), re.M))
     assert set(re.findall(r"\bmake ([a-z]+(?:-[a-z]+)*)", guide)) <= targets
+
+
+def test_workflow_tests_the_promised_versions():
+    workflow = yaml.safe_load(read(".github/workflows/tests.yml"))
+    runs = workflow["jobs"]["make"]["strategy"]["matrix"]["include"]
+    pythons = {run["python"] for run in runs if run["target"] == "test-wheel"}
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(PROJECT["classifiers"]))
+    assert set(promised) <= pythons
+    assert PROJECT["requires-python"] == f">={min(pythons)}"
+    makefile = read("Makefile")
+    assert all(f"\n{run['target']}:" in makefile for run in runs)
+    assert {"test", "test-minima", "test-newest"} <= {run["target"] for run in runs}
 
 
 @pytest.mark.parametrize(

@@ -12,25 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SCRIPT = """
-import importlib.metadata
-import pathlib
-import sys
-
-import sklearn_sits
-from sklearn_sits import MTANSVGPClassifier
-from sklearn_sits.datasets import make_sits
-
-where = pathlib.Path(sklearn_sits.__file__).resolve()
-assert where.is_relative_to(pathlib.Path(sys.prefix).resolve()), where
-assert importlib.metadata.version("sklearn-sits") == sklearn_sits.__version__
-
-X, y = make_sits(60, 12, 4, 3, random_state=0)
-labels = MTANSVGPClassifier(max_iter=2, random_state=0).fit(X, y).predict(X)
-assert labels.shape == y.shape
-assert set(labels) <= set(y)
-"""
-
 
 def _run(*command, **kwargs):
     result = subprocess.run(command, capture_output=True, text=True, check=False, **kwargs)
@@ -85,4 +66,4 @@ def test_sdist_and_its_wheel_work_away_from_the_checkout(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     environ = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
-    _run(str(python), "-c", SCRIPT, cwd=elsewhere, env=environ)
+    _run(str(python), str(ROOT / "tests" / "installed.py"), cwd=elsewhere, env=environ)

@@ -31,7 +31,7 @@ class TraitTraining(AutoEncoderTraining):
         Observed reflectances.
     angles : float32 tensor of shape (n, n_angles)
         Their angles in degrees.
-    is_reconstructed : sequence of bool
+    is_reconstructed : bool ndarray of shape (n_bands,)
         Bands that have to be reconstructed.
     n_simulations : int
         Number of simulations.
@@ -77,7 +77,7 @@ class TraitTraining(AutoEncoderTraining):
         self._latents = self._to_latents(traits.to(device))
         self._clean, self._known = clean.to(device), geometry[:, :n_angles].to(device)
         self._spectra, self._angles = spectra.to(device), angles.to(device)
-        self._is_reconstructed = torch.tensor(list(is_reconstructed), device=device)
+        self._is_reconstructed = torch.tensor(is_reconstructed, device=device)
         self._nominal = torch.tensor(decoder.nominal_geometry, device=device)
         names = [variable.name for variable in decoder.variables]
         self._n_variables = len(names)
