@@ -150,13 +150,18 @@ def test_public_objects_have_a_page(name):
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_pages_of_used_objects_show_the_example(example):
-    missing = []
-    for node in ast.walk(ast.parse(example.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom):
-            names = {f"{node.module}.{alias.name}" for alias in node.names}
-            for name in names & public_objects().keys():
-                if f"../../gallery/{example.stem}.html" not in _page(f"api/generated/{name}").references:
-                    missing.append(name)
+    imports = [
+        node
+        for node in ast.walk(ast.parse(example.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom)
+    ]
+    names = {f"{node.module}.{alias.name}" for node in imports for alias in node.names}
+    link = f"../../gallery/{example.stem}.html"
+    missing = [
+        name
+        for name in names & public_objects().keys()
+        if link not in _page(f"api/generated/{name}").references
+    ]
     assert missing == []
 
 
