@@ -26,6 +26,7 @@ SETTINGS = {
     "model.md": ["0.6"],
     "phenology.md": ["0.1", "0.1"],
     "stac.md": ["04.00", "0.1", "0.1", "0.02", "0.12"],
+    "tables.md": ["0.6", "0.1"],
     "traits.md": ["0.2", "0.1", "0.05", "1.5", "0.1", "0.01", "0.1"],
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
