@@ -81,6 +81,13 @@ def test_parameters_are_those_of_the_signature(obj):
 
 
 @pytest.mark.parametrize("obj", named(OBJECTS | METHODS))
+def test_summaries_cite_nothing(obj):
+    """Tables of the documentation show them without the list of references."""
+    summary, _, _ = sections(obj)[""].partition("\n\n")
+    assert "]_" not in summary
+
+
+@pytest.mark.parametrize("obj", named(OBJECTS | METHODS))
 def test_parameters_have_types_and_descriptions(obj):
     entries = documented_parameters(obj).items()
     assert [name for name, (_, text) in entries if not text] == []

@@ -18,11 +18,11 @@ __all__ = ["MTANMLPClassifier", "MTANSVGPClassifier"]
 
 @set_module("sklearn_sits")
 class MTANMLPClassifier(BaseMTANClassifier):
-    """Classifier of irregular series by attention interpolation and a perceptron [1]_.
+    """Classifier of irregular series by attention interpolation and a perceptron.
 
     The baseline of :class:`MTANSVGPClassifier`: the same interpolator, spatial encoding and
     embedding, with a softmax layer in place of the Gaussian processes, trained on the
-    cross-entropy.
+    cross-entropy [1]_.
 
     X is a packed array of shape (n_series, n_dates, 1 + n_channels), see
     :func:`sklearn_sits.pack`: channel 0 is the date in days, NaN in a band means not observed,
@@ -167,12 +167,12 @@ class MTANMLPClassifier(BaseMTANClassifier):
 
 @set_module("sklearn_sits")
 class MTANSVGPClassifier(SVGPHeadMixin, BaseMTANClassifier):
-    """Classifier of irregular series by attention interpolation and Gaussian processes [1]_.
+    """Classifier of irregular series by attention interpolation and Gaussian processes.
 
     Each series is interpolated at reference dates by attention over its observed dates, encoded
     in space, embedded (Z = B[X* + P]Γ) and classified by a sparse variational Gaussian process
     with one latent process per class, linear mixing and a softmax. All parameters maximise the
-    evidence lower bound together.
+    evidence lower bound together [1]_.
 
     X is a packed array of shape (n_series, n_dates, 1 + n_channels), see
     :func:`sklearn_sits.pack`: channel 0 is the date in days, NaN in a band means not observed,

@@ -106,12 +106,12 @@ class SVGPHeadMixin:
 
 @set_module("sklearn_sits")
 class SVGPClassifier(SVGPHeadMixin, TorchClassifier):
-    """Sparse variational Gaussian process classifier of 2-D features [1]_.
+    """Sparse variational Gaussian process classifier of 2-D features.
 
     One latent process per class with a squared exponential kernel and a length-scale per
     feature, linear mixing and a softmax, trained on minibatches. Features are standardised
-    inside. Behind :class:`LinearInterpolator` it is the classifier of gap-filled series of the
-    paper.
+    inside. Behind :class:`LinearInterpolator` it is the classifier of gap-filled series of
+    Bellet et al. [1]_.
 
     Parameters
     ----------

@@ -46,7 +46,9 @@ def make_phenology(
     n_seasons: int = 1,
     random_state: RandomState = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Simulate vegetation index series of one year from double logistics [1]_.
+    """Simulate vegetation index series of one year from double logistics.
+
+    The curves are those of Beck et al. [1]_, with noise and with the gaps that clouds leave.
 
     Parameters
     ----------

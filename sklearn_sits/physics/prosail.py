@@ -40,7 +40,10 @@ _CACHED = 65_536
 
 @set_module("sklearn_sits.physics")
 class Prosail(RadiativeTransferModel):
-    """PROSAIL, the combination of PROSPECT and 4SAIL [1]_, [2]_, differentiable in every input.
+    """PROSAIL, the combination of PROSPECT and 4SAIL, differentiable in every input.
+
+    PROSPECT computes the optical properties of a leaf, and 4SAIL those of the canopy that such
+    leaves form [1]_, [2]_.
 
     Parameters
     ----------

@@ -21,10 +21,10 @@ _PROSPECT5_PACKAGE = ("prosail", "2.0.5")
 
 @set_module("sklearn_sits.physics")
 class Prospect(nn.Module):
-    """PROSPECT-D, a model of the leaf as a pile of absorbing plates [1]_, [2]_.
+    """PROSPECT-D, a model of the leaf as a pile of absorbing plates.
 
     It computes the reflectance and the transmittance of a leaf from its structure and its
-    contents.
+    contents [1]_, [2]_.
 
     Parameters
     ----------

@@ -64,12 +64,12 @@ _PREDICTED_AT_ONCE = {"cpu": 2**12, "cuda": 2**17}
 
 @set_module("sklearn_sits")
 class ProsailVAERegressor(BaseVAERegressor):
-    """Retrieval of vegetation traits by an auto-encoder whose decoder is PROSAIL [1]_.
+    """Retrieval of vegetation traits by an auto-encoder whose decoder is PROSAIL.
 
-    An encoder turns reflectances and angles into truncated normal distributions of the traits.
-    :class:`~sklearn_sits.physics.Prosail` turns draws of them back into reflectances. No
-    measurement of a trait is needed: the encoder learns from simulations, and from the spectra
-    passed to `fit`, which it has to reconstruct.
+    An encoder turns reflectances and angles into truncated normal distributions of the traits,
+    and :class:`~sklearn_sits.physics.Prosail` turns draws of them back into reflectances [1]_.
+    No measurement of a trait is needed: the encoder learns from simulations, and from the
+    spectra passed to `fit`, which it has to reconstruct.
 
     Parameters
     ----------
