@@ -111,10 +111,6 @@ def _prepare_readme():
 def _prepare_array():
     table, _ = _long_table(["B4", "B8", "B11", "VV", "VH"])
     table.to_csv("composites.csv", index=False)
-    exported = table.rename(columns={"id": "parcel"})
-    exported["system:time_start"] = exported.pop("date").astype("datetime64[ms]").astype("int64")
-    exported["clear"] = exported["clear"].astype(int)
-    exported.to_csv("exported.csv", index=False)
 
 
 def _prepare_clusters():
@@ -186,6 +182,17 @@ def _prepare_stac():
     table.to_crs(4326).to_file("points.geojson")
 
 
+def _prepare_tables():
+    """Make the cube of xee, and the GeoTIFF that Earth Engine exports from `toBands`."""
+    data = _cube()[["B04", "B08"]].rename(B04="B4", B08="B8").compute()
+    stack = xr.concat([data[band].isel(time=i) for i in range(3) for band in data], "band")
+    moments = data["time"].dt.strftime("%Y%m%dT%H%M%S").values
+    names = [f"{moments[i]}_{moments[i]}_T35TLM_{band}" for i in range(3) for band in data]
+    stack = stack.drop_vars(["band", "time"], errors="ignore").assign_attrs(long_name=names)
+    stack.rio.to_raster("stack.tif")
+    return {"data": data.assign(cs_cdf=(data["B4"] / 5000).astype("float64")).chunk(x=6, y=6)}
+
+
 def _prepare_traits():
     """Make series of spectra of one canopy each, with clouds."""
     X, _ = make_prosail(40, random_state=0)
@@ -205,6 +212,7 @@ PREPARE = {
     "maps": _prepare_maps,
     "model": _prepare_model,
     "stac": _prepare_stac,
+    "tables": _prepare_tables,
     "traits": _prepare_traits,
 }
 
