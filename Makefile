@@ -12,7 +12,7 @@ MINIMA_STAMP := $(MINIMA)/.installed
 export SCIPY_ARRAY_API := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint test test-minima docs docs-serve demo bench clean
+.PHONY: help install lint test test-minima docs notebooks docs-serve demo bench clean
 
 help:  ## Show the targets
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 13
@@ -36,8 +36,9 @@ lint: $(STAMP)  ## Check style, formatting, types and the import contracts
 	$(BIN)/lint-imports --no-logo
 
 # One torch thread a worker (tests/conftest.py), so workers share the cores without contention.
+# `docs` runs the tests of the site once it is built: before, an older one may lie there.
 test: lint  ## Run the checks, the whole test suite, the wheel's test included, and the gallery
-	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --ignore=tests/test_site.py
 	$(MAKE) docs
 
 # Not part of `test`: it needs an environment of its own.
@@ -61,6 +62,10 @@ test-minima: $(MINIMA_STAMP)  ## Run a part of the tests with the lowest version
 # Warnings are errors. The gallery runs its examples: the first time takes some minutes.
 docs: $(STAMP)  ## Build the documentation: docs/_build/html/index.html
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+	$(BIN)/python -m pytest tests/test_site.py -m 'not slow'
+
+notebooks: $(STAMP)  ## Run all notebooks of the gallery, after `docs`
+	$(BIN)/python -m pytest tests/test_site.py -m slow
 
 docs-serve: docs  ## Show the documentation at http://localhost:8000
 	$(BIN)/python -m http.server 8000 --directory docs/_build/html
@@ -84,5 +89,6 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 
 clean:  ## Remove the environment, the caches and the build products
 	rm -rf $(VENV) $(MINIMA) build dist docs/_build docs/gallery docs/api/generated
+	rm -rf docs/api/backreferences docs/sg_execution_times.rst
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
