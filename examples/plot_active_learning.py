@@ -7,8 +7,6 @@ labels pixels about which the current model is uncertain, and which differ from 
 example does so on a real cube, and compares the choice with pixels that are drawn at random.
 """
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -112,7 +110,4 @@ figure.colorbar(image, ax=axes[1], label="Tree cover (%)")
 axes[1].plot(*positions[labelled[20:]].T, "o", color="C1", markeredgecolor="black")
 axes[1].set(xticks=[], yticks=[], title="Chosen pixels (1 km by 1 km)")
 
-if __name__ == "__main__":
-    path = sys.argv[1] if len(sys.argv) > 1 else "active_learning.png"
-    plt.savefig(path, dpi=150)
-    print(f"Plot written to {path}")
+plt.show()

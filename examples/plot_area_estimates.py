@@ -7,8 +7,6 @@ uncertainty. A small probability sample with reference labels corrects the bias 
 interval. Here the true class of every pixel is known, so that we can check both.
 """
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -93,7 +91,4 @@ axis.set_xticks(at, names)
 axis.set(ylabel="Area (ha)", ylim=(0, None), title="Tree cover in a scene of 100 ha")
 axis.legend(loc="lower right")
 
-if __name__ == "__main__":
-    path = sys.argv[1] if len(sys.argv) > 1 else "area_estimates.png"
-    plt.savefig(path, dpi=150)
-    print(f"Plot written to {path}")
+plt.show()

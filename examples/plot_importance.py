@@ -8,8 +8,6 @@ pixel does just as well, the classifier does not need it then. The series are cl
 so a band moves with its own dates and gaps.
 """
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
@@ -76,7 +74,4 @@ ImportanceDisplay.from_estimator(
     ax=axes[0],
 )
 ImportanceDisplay.from_importances(result, label="Increase of log loss", ax=axes[1])
-if __name__ == "__main__":
-    path = sys.argv[1] if len(sys.argv) > 1 else "importance.png"
-    plt.savefig(path, dpi=100)
-    print(f"\nFigure written to {path}")
+plt.show()

@@ -8,8 +8,6 @@ observations, with weights that depend on the dates alone. This example draws th
 series and the series that they make.
 """
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -54,7 +52,4 @@ AttentionDisplay.from_estimator(model, series, origin=origin, ax=axes[0])
 InterpolationDisplay.from_estimator(
     model, series, channel=7, name="Reflectance in B8", origin=origin, ax=axes[1]
 )
-if __name__ == "__main__":
-    path = sys.argv[1] if len(sys.argv) > 1 else "interpolation_attention.png"
-    plt.savefig(path, dpi=100)
-    print(f"\nFigure written to {path}")
+plt.show()

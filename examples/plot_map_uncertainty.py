@@ -7,7 +7,6 @@ the margin between the two largest probabilities, and their entropy. Pixels with
 wrong more often, so the map of margins shows where to look again.
 """
 
-import sys
 import tempfile
 from pathlib import Path
 
@@ -94,5 +93,4 @@ axes[2].plot(centres, errors, "o-", color="#1d4d2b")
 axes[2].set(xlabel="mean margin of a tenth of the pixels", ylabel="errors (%)", xlim=(0, 1))
 axes[2].set_ylim(bottom=0)
 axes[2].set_title("held-out squares")
-path = sys.argv[1] if len(sys.argv) > 1 else "map_uncertainty.png"
-figure.savefig(path, dpi=110)
+plt.show()

@@ -7,8 +7,6 @@ compares the confidence of three classifiers with their accuracy on a part of a 
 them has seen.
 """
 
-import sys
-
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -58,7 +56,4 @@ for name, model in classifiers.items():
     display = ReliabilityDisplay.from_estimator(model, X_test, y_test, name=name, ax=ax)
     loss = log_loss(y_test, model.predict_proba(X_test))
     print(f"{name:14}{model.score(X_test, y_test):>10.3f}{loss:>10.2f}{display.error:>8.3f}")
-if __name__ == "__main__":
-    path = sys.argv[1] if len(sys.argv) > 1 else "reliability.png"
-    plt.savefig(path, dpi=100)
-    print(f"\nFigure written to {path}")
+plt.show()
