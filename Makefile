@@ -123,7 +123,6 @@ bench: $(STAMP)  ## Run the benchmarks, those on real data with DATA=folder of t
 	$(BIN)/python benchmarks/phenology.py --seeds 3 $(FOLDER)
 	$(BIN)/python benchmarks/traits.py --parts sensors speed
 	$(BIN)/python benchmarks/traits.py --parts series --seeds 3
-	$(BIN)/python benchmarks/traits.py --parts simulated --objectives hybrid --seeds 2
 	$(BIN)/python benchmarks/traits.py --parts field --objectives hybrid --seeds 3 $(FOLDER)
 	$(BIN)/python benchmarks/sensors.py $(FOLDER)
 	$(BIN)/python benchmarks/landcover.py $(FOLDER)

@@ -44,7 +44,7 @@ def find_table(folder, file, name):
     """Return a table of a file."""
     tables = read_tables(folder / f"{file}.json")
     if name not in tables:
-        raise KeyError(f"{file}.json has no table {name!r}, but {list(tables)}.")
+        raise LookupError(f"{file}.json has no table {name!r}, but {list(tables)}.")
     return tables[name]
 
 
@@ -54,7 +54,7 @@ def find_cell(table, row, column):
     rows = [cells for cells in table["rows"] if cells[: len(start)] == start]
     if len(rows) != 1 or column not in table["columns"]:
         names = [cells[0] for cells in table["rows"]]
-        raise KeyError(f"No single cell {row!r}, {column!r} among {names}, {table['columns']}.")
+        raise LookupError(f"No single cell {row!r}, {column!r} among {names}, {table['columns']}.")
     return rows[0][table["columns"].index(column)]
 
 

@@ -50,9 +50,9 @@ def test_pages_show_the_results(tables):
 
 
 def test_unknown_figures_are_errors(tables):
-    with pytest.raises(KeyError, match="has no table 'nothing', but"):
+    with pytest.raises(LookupError, match="has no table 'nothing', but"):
         tables.render("<!--=areas/nothing--><!--/-->")
-    with pytest.raises(KeyError, match="No single cell 'nothing', 'area' among"):
+    with pytest.raises(LookupError, match="No single cell 'nothing', 'area' among"):
         tables.render("<!--=areas/coverage/nothing/area--><!--/-->")
 
 
