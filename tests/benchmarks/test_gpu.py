@@ -81,7 +81,7 @@ def test_a_part_that_fails_leaves_the_others(gpu, monkeypatch, capfd, tmp_path):
 
 
 def test_failures_of_a_process_are_seen(gpu):
-    assert gpu.run_part("encoder", ["abacus"], True, 100) == ([], "failed")
+    assert gpu.run_part("encoder", ["abacus"], True, 600) == ([], "failed")
 
 
 def test_nothing_is_written_without_a_gpu(gpu, monkeypatch, capfd):
