@@ -435,8 +435,7 @@ class ProsailVAERegressor(BaseVAERegressor):
         super()._restore()
 
     def _make_copy(self):
-        model = ModuleDict({"encoder": self._module, "decoder": self._decoder})
-        model = copy.deepcopy(model)
+        model = copy.deepcopy(ModuleDict({"encoder": self._module, "decoder": self._decoder}))
         # Beside the modules: a copy for each batch would wait for the work of a GPU.
         for name, bound in (("low", self._lowest), ("high", self._highest)):
             model.register_buffer(name, torch.tensor(bound))
@@ -454,8 +453,7 @@ class ProsailVAERegressor(BaseVAERegressor):
     def _make_posterior(self, device, spectra, angles):
         """Return the posterior of complete spectra, tensors on the device."""
         model = self._copy_for(device, spectra.dtype)
-        modules = model["encoder"], model["decoder"]
-        return TraitPosterior(*modules, spectra, angles, model.low, model.high)
+        return TraitPosterior(*model.values(), spectra, angles, model.low, model.high)
 
     def _apply(self, parts, function, n_draws=0, seed=None):
         """Apply a function to the posterior of complete spectra, and normal numbers for draws."""
