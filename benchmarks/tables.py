@@ -63,7 +63,9 @@ def select_columns(table, names=""):
     names = names.split(";") if names else table["columns"]
     index = [table["columns"].index(name) for name in names]
     lines = [names, ["---"] * len(names), *([row[i] for i in index] for row in table["rows"])]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    text = "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    # A mean and its deviation stay on one line.
+    return text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}")
 
 
 def describe_conditions(folder):
